@@ -1,0 +1,178 @@
+import type { RecordName, Tagged } from "../schemas/records.ts";
+import type { Emitted, Event, Processor, Step, Tick } from "./processor.ts";
+
+/** One row of the changelog: null deletes it. */
+export type Change = { readonly key: string; readonly row: string; readonly value: Tagged | null };
+
+/** Row id under which a key's timer stands in the changelog. */
+export const timerRow = "\u0000timer";
+
+type KeyState = { readonly rows: Map<string, Tagged>; wakeAt: number | null };
+
+/**
+ * The state of one input partition of a processor and the rules of folding it: the same code runs
+ * under the broker (infra/run-processor.ts) and in memory (drive.ts). It is stepped in place; when
+ * a commit fails the whole task is thrown away and restored from the changelog.
+ */
+export type Task = {
+  /** Puts a changelog row back, in log order. */
+  restore(change: Change): void;
+  /** Folds a record in; returns what to send. Due timers of earlier stream time must have fired. */
+  record(event: Event<RecordName>): readonly Emitted<RecordName>[];
+  /** Fires every timer due at `time`, in order of time and key; returns what to send. */
+  tick(time: number, place: { partition: number; offset: number }): readonly Emitted<RecordName>[];
+  /** Earliest time anything wants to be woken, or null. */
+  nextWake(): number | null;
+  /** Rows changed since the last call, each once with its last value. */
+  takeChanges(): Change[];
+  /** Number of open keys. */
+  readonly keys: number;
+};
+
+export function createTask(processor: Processor): Task {
+  const states = new Map<string, KeyState>();
+  const timers = createTimers();
+  /** Changed rows since the last commit, and whether the changelog had the row before. */
+  const changed = new Map<string, Map<string, boolean>>();
+
+  function note(key: string, row: string, existed: boolean): void {
+    const rows = changed.get(key) ?? new Map<string, boolean>();
+    changed.set(key, rows);
+    if (!rows.has(row)) rows.set(row, existed);
+  }
+
+  function setRow(state: KeyState, key: string, row: string, value: Tagged | null): void {
+    note(key, row, state.rows.has(row));
+    if (value === null) state.rows.delete(row);
+    else state.rows.set(row, value);
+  }
+
+  function setTimer(state: KeyState, key: string, wakeAt: number | null): void {
+    if (state.wakeAt === wakeAt) return;
+    note(key, timerRow, state.wakeAt !== null);
+    state.wakeAt = wakeAt;
+    if (wakeAt !== null) timers.add(wakeAt, key);
+  }
+
+  function apply(key: string, step: Step<RecordName, RecordName>): void {
+    const state = states.get(key) ?? { rows: new Map(), wakeAt: null };
+    const drop = step.drop === "all" ? [...state.rows.keys()] : (step.drop ?? []);
+    for (const row of drop) if (state.rows.has(row)) setRow(state, key, row, null);
+    for (const [row, value] of step.put ?? []) setRow(state, key, row, value);
+    if (step.wakeAt !== undefined) setTimer(state, key, step.wakeAt);
+    if (state.rows.size === 0 && state.wakeAt === null) states.delete(key);
+    else states.set(key, state);
+  }
+
+  function run(event: Event<RecordName> | Tick): readonly Emitted<RecordName>[] {
+    const step = processor.step(states.get(event.key)?.rows ?? noRows, event);
+    apply(event.key, step);
+    return step.emit ?? [];
+  }
+
+  return {
+    restore({ key, row, value }) {
+      const state = states.get(key) ?? { rows: new Map(), wakeAt: null };
+      if (row === timerRow) {
+        state.wakeAt = value?.type === "TimerSet" ? value.value.wake_at : null;
+        if (state.wakeAt !== null) timers.add(state.wakeAt, key);
+      } else if (value === null) state.rows.delete(row);
+      else state.rows.set(row, value);
+      if (state.rows.size === 0 && state.wakeAt === null) states.delete(key);
+      else states.set(key, state);
+    },
+    record: run,
+    tick(time, place) {
+      const out: Emitted<RecordName>[] = [];
+      for (let due = nextDue(); due !== null && due.time <= time; due = nextDue()) {
+        timers.remove();
+        const state = states.get(due.key);
+        if (state === undefined) continue;
+        setTimer(state, due.key, null);
+        out.push(...run({ type: "Tick", key: due.key, at: { ...place, timestamp: due.time } }));
+      }
+      return out;
+    },
+    nextWake: () => nextDue()?.time ?? null,
+    takeChanges() {
+      const changes: Change[] = [];
+      for (const [key, rows] of changed) {
+        for (const [row, existed] of rows) {
+          const value = rowValue(states.get(key), row);
+          if (value !== null || existed) changes.push({ key, row, value });
+        }
+      }
+      changed.clear();
+      return changes;
+    },
+    get keys() {
+      return states.size;
+    },
+  };
+
+  /** The earliest timer that is still wanted; stale ones are dropped on the way. */
+  function nextDue(): { time: number; key: string } | null {
+    for (let head = timers.head(); head !== null; head = timers.head()) {
+      if (states.get(head.key)?.wakeAt === head.time) return head;
+      timers.remove();
+    }
+    return null;
+  }
+}
+
+const noRows: ReadonlyMap<string, Tagged> = new Map();
+
+function rowValue(state: KeyState | undefined, row: string): Tagged | null {
+  if (state === undefined) return null;
+  if (row !== timerRow) return state.rows.get(row) ?? null;
+  return state.wakeAt === null ? null : { type: "TimerSet", value: { wake_at: state.wakeAt } };
+}
+
+type Timers = {
+  add(time: number, key: string): void;
+  head(): { time: number; key: string } | null;
+  remove(): void;
+};
+
+/** A binary heap by (time, key), so that equal times fire in the same order everywhere. */
+function createTimers(): Timers {
+  const heap: { time: number; key: string }[] = [];
+  const before = (i: number, j: number): boolean => {
+    const a = heap[i];
+    const b = heap[j];
+    if (a === undefined || b === undefined) return a !== undefined;
+    return a.time < b.time || (a.time === b.time && a.key < b.key);
+  };
+  const swap = (i: number, j: number): void => {
+    const a = heap[i];
+    const b = heap[j];
+    if (a === undefined || b === undefined) return;
+    heap[i] = b;
+    heap[j] = a;
+  };
+  return {
+    head: () => heap[0] ?? null,
+    add(time, key) {
+      heap.push({ time, key });
+      for (let i = heap.length - 1; i > 0; ) {
+        const parent = (i - 1) >> 1;
+        if (!before(i, parent)) break;
+        swap(i, parent);
+        i = parent;
+      }
+    },
+    remove() {
+      swap(0, heap.length - 1);
+      heap.pop();
+      for (let i = 0; ; ) {
+        const left = 2 * i + 1;
+        let least = i;
+        if (before(left, least)) least = left;
+        if (before(left + 1, least)) least = left + 1;
+        if (least === i) break;
+        swap(i, least);
+        i = least;
+      }
+    },
+  };
+}

@@ -1,0 +1,89 @@
+/**
+ * Writes `types.ts` from the `*.avsc` files: `npm run generate`. With `--check` it writes nothing
+ * and fails when the file on disk differs.
+ */
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+
+const folder = new URL("./", import.meta.url);
+
+type AvroField = { name: string; type: AvroSchema; doc?: string; default?: unknown };
+type AvroRecord = { type: "record"; name: string; doc?: string; fields: AvroField[] };
+type AvroSchema =
+  | string
+  | AvroSchema[]
+  | AvroRecord
+  | { type: "map"; values: AvroSchema }
+  | { type: "array"; items: AvroSchema }
+  | { type: string; logicalType?: string };
+
+const primitives: Record<string, string> = {
+  string: "string",
+  long: "number",
+  int: "number",
+  double: "number",
+  float: "number",
+  boolean: "boolean",
+  bytes: "Uint8Array",
+  null: "null",
+};
+
+/** Record name → its TypeScript text; the same record in two files must read the same. */
+const interfaces = new Map<string, string>();
+
+function typeText(schema: AvroSchema): string {
+  if (typeof schema === "string") return primitives[schema] ?? schema;
+  if (Array.isArray(schema)) return schema.map(typeText).sort(nullLast).join(" | ");
+  if (schema.type === "record") return recordText(schema as AvroRecord);
+  if ("values" in schema) return `{ [name: string]: ${typeText(schema.values)} }`;
+  if ("items" in schema) return `(${typeText(schema.items)})[]`;
+  return typeText(schema.type);
+}
+
+function nullLast(a: string, b: string): number {
+  return Number(a === "null") - Number(b === "null");
+}
+
+function recordText(record: AvroRecord): string {
+  const fields = record.fields.map((field) => {
+    const doc = field.doc === undefined ? "" : `  /** ${field.doc} */\n`;
+    return `${doc}  ${field.name}: ${typeText(field.type)};\n`;
+  });
+  const doc = record.doc === undefined ? "" : `/** ${record.doc} */\n`;
+  const text = `${doc}export type ${record.name} = {\n${fields.join("")}};\n`;
+  const before = interfaces.get(record.name);
+  if (before !== undefined && before !== text) {
+    throw new Error(`the record ${record.name} is written differently in two .avsc files`);
+  }
+  interfaces.set(record.name, text);
+  return record.name;
+}
+
+function generate(): string {
+  const files = readdirSync(folder)
+    .filter((name) => name.endsWith(".avsc"))
+    .sort();
+  const schemas = files.map((file) => readFileSync(new URL(file, folder), "utf8"));
+  const names = schemas.map((text) => recordText(JSON.parse(text) as AvroRecord));
+  const bundled = files.map((file, i) => `  ${names[i]}: "${file}",\n`);
+  return [
+    "// Generated from *.avsc by `npm run generate`; do not edit.\n",
+    ...interfaces.values(),
+    "/** Every record that stands on a topic of its own, by name. */\nexport type RecordTypes = {\n",
+    ...names.map((name) => `  ${name}: ${name};\n`),
+    "};\n",
+    "/** Record name → file of its schema in this folder. */\nexport const schemaFiles = {\n",
+    ...bundled,
+    "} as const;\n",
+  ].join("\n");
+}
+
+const target = new URL("types.ts", folder);
+const text = generate();
+if (process.argv.includes("--check")) {
+  if (readFileSync(target, "utf8") !== text) {
+    process.stderr.write("schemas/types.ts is out of date: run npm run generate\n");
+    process.exit(1);
+  }
+} else {
+  writeFileSync(target, text);
+}
