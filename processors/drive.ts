@@ -46,8 +46,10 @@ export async function drive(
     for (const change of changelog.values()) task.restore(change);
     return task;
   };
+  const encode = (emitted: Emitted<RecordName>): Emitted<RecordName> =>
+    emitted.type === null ? emitted : roundTrip(emitted);
   const commit = (task: Task, sent: readonly Emitted<RecordName>[]): void => {
-    for (const emitted of sent) out.push(emitted.type === null ? emitted : roundTrip(emitted));
+    out.push(...sent);
     for (const change of task.takeChanges()) {
       const id = `${change.key}\u0000${change.row}`;
       if (change.value === null) changelog.delete(id);
@@ -60,8 +62,11 @@ export async function drive(
   for (const [offset, input] of inputs.entries()) {
     streamTime = Math.max(streamTime, input.timestamp);
     const work = (): readonly Emitted<RecordName>[] => {
-      const at = { partition: 0, offset, timestamp: streamTime };
-      return [...task.tick(streamTime, at), ...task.record({ ...roundTrip(input), at })];
+      const at = { partition: 0, offset, timestamp: input.timestamp };
+      return [
+        ...task.tick(streamTime, at, encode),
+        ...task.record({ ...roundTrip(input), at }, encode),
+      ];
     };
     if (options.crashBefore?.includes(offset)) {
       work();
@@ -71,7 +76,7 @@ export async function drive(
     if (options.crashAfter?.includes(offset)) task = takeOver();
   }
   if (options.until !== undefined) {
-    commit(task, task.tick(options.until, { partition: 0, offset: inputs.length }));
+    commit(task, task.tick(options.until, { partition: 0, offset: inputs.length }, encode));
   }
   return { out, changelog };
 }

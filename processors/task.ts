@@ -17,10 +17,17 @@ type KeyState = { readonly rows: Map<string, Tagged>; wakeAt: number | null };
 export type Task = {
   /** Puts a changelog row back, in log order. */
   restore(change: Change): void;
-  /** Folds a record in; returns what to send. Due timers of earlier stream time must have fired. */
-  record(event: Event<RecordName>): readonly Emitted<RecordName>[];
-  /** Fires every timer due at `time`, in order of time and key; returns what to send. */
-  tick(time: number, place: { partition: number; offset: number }): readonly Emitted<RecordName>[];
+  /**
+   * Folds a record in; returns what to send, encoded. Encoding comes before the state changes: what
+   * cannot be sent changes nothing. Due timers of earlier stream time must have fired.
+   */
+  record<T>(event: Event<RecordName>, encode: (emitted: Emitted<RecordName>) => T): T[];
+  /** Fires every timer due at `time`, in order of time and key; returns what to send, encoded. */
+  tick<T>(
+    time: number,
+    place: { partition: number; offset: number },
+    encode: (emitted: Emitted<RecordName>) => T,
+  ): T[];
   /** Earliest time anything wants to be woken, or null. */
   nextWake(): number | null;
   /** Rows changed since the last call, each once with its last value. */
@@ -64,10 +71,14 @@ export function createTask(processor: Processor): Task {
     else states.set(key, state);
   }
 
-  function run(event: Event<RecordName> | Tick): readonly Emitted<RecordName>[] {
+  function run<T>(
+    event: Event<RecordName> | Tick,
+    encode: (emitted: Emitted<RecordName>) => T,
+  ): T[] {
     const step = processor.step(states.get(event.key)?.rows ?? noRows, event);
+    const encoded = (step.emit ?? []).map(encode);
     apply(event.key, step);
-    return step.emit ?? [];
+    return encoded;
   }
 
   return {
@@ -82,14 +93,19 @@ export function createTask(processor: Processor): Task {
       else states.set(key, state);
     },
     record: run,
-    tick(time, place) {
-      const out: Emitted<RecordName>[] = [];
+    tick<T>(
+      time: number,
+      place: { partition: number; offset: number },
+      encode: (emitted: Emitted<RecordName>) => T,
+    ): T[] {
+      const out: T[] = [];
       for (let due = nextDue(); due !== null && due.time <= time; due = nextDue()) {
         timers.remove();
         const state = states.get(due.key);
         if (state === undefined) continue;
         setTimer(state, due.key, null);
-        out.push(...run({ type: "Tick", key: due.key, at: { ...place, timestamp: due.time } }));
+        const at = { ...place, timestamp: due.time };
+        out.push(...run({ type: "Tick", key: due.key, at }, encode));
       }
       return out;
     },

@@ -7,12 +7,9 @@ export type Produced<Out extends RecordName = RecordName> = Tagged<Out> & {
   readonly key: string;
 };
 
-/** Where an appended record stands. */
-export type Appended = { readonly partition: number; readonly offset: number };
-
 /**
  * World → Kafka. Resolves when every record is durable (acks=all), in the order given. Calls made
  * at the same time share requests to the broker. Throws LightningError: `kafka-unavailable` when
  * the broker did not answer in time, `too-large` when a record is beyond the limit.
  */
-export type Append = (records: readonly Produced[]) => Promise<readonly Appended[]>;
+export type Append = (records: readonly Produced[]) => Promise<void>;

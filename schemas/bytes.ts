@@ -49,4 +49,5 @@ function aligned(bytes: Uint8Array, size: number): ArrayBuffer {
   return copy;
 }
 
-export const noBytes: Uint8Array = new Uint8Array(0);
+/** An empty list; a Buffer, because Avro writes no other byte array. */
+export const noBytes: Uint8Array = Buffer.alloc(0);

@@ -21,6 +21,7 @@ export const reactions = {
   "clickhouse-unavailable": { reaction: "retry", status: 503 },
   "registry-unavailable": { reaction: "retry", status: 503 },
   "engine-unavailable": { reaction: "retry", status: 502 },
+  "gateway-unavailable": { reaction: "retry", status: 502 },
   "deadline-passed": { reaction: "retry", status: 504 },
   overloaded: { reaction: "retry", status: 503 },
   fenced: { reaction: "rejoin", status: 409 },

@@ -1,6 +1,7 @@
 /**
- * Writes `types.ts` from the `*.avsc` files: `npm run generate`. With `--check` it writes nothing
- * and fails when the file on disk differs.
+ * Writes `types.ts` from the `*.avsc` files and adds changed schemas to `history/`:
+ * `npm run generate`. With `--check` it writes nothing and fails when a file on disk differs or a
+ * schema cannot read what an earlier version of it wrote.
  */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 
@@ -79,11 +80,19 @@ function generate(): string {
 
 const target = new URL("types.ts", folder);
 const text = generate();
-if (process.argv.includes("--check")) {
-  if (readFileSync(target, "utf8") !== text) {
-    process.stderr.write("schemas/types.ts is out of date: run npm run generate\n");
-    process.exit(1);
-  }
-} else {
-  writeFileSync(target, text);
+const check = process.argv.includes("--check");
+if (!check) writeFileSync(target, text);
+const problems =
+  readFileSync(target, "utf8") === text
+    ? await historyProblems()
+    : ["schemas/types.ts is out of date: run npm run generate"];
+for (const problem of problems) process.stderr.write(`${problem}\n`);
+if (problems.length > 0) process.exitCode = 1;
+
+/** Imported late: records.ts reads the types.ts that was just written. */
+async function historyProblems(): Promise<string[]> {
+  const { recordNames } = await import("./records.ts");
+  const { recordVersion, refusal } = await import("./history.ts");
+  if (!check) recordNames.forEach(recordVersion);
+  return recordNames.map(refusal).filter((problem) => problem !== null);
 }

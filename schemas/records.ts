@@ -1,6 +1,9 @@
 import { readFileSync } from "node:fs";
 import avro from "avsc";
+import { mendAvro } from "./avro-fixes.ts";
 import { type RecordTypes, schemaFiles } from "./types.ts";
+
+mendAvro();
 
 export type RecordName = keyof RecordTypes;
 

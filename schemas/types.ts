@@ -8,6 +8,8 @@ export type AssemblyClosed = {
   closed_at: number;
   /** Spans that came too late. */
   late: number;
+  /** Offset in spans of the final mark. */
+  mark_offset: number;
 };
 
 /** How rewards become advantages; the names of processors/credit/. */
@@ -106,7 +108,7 @@ export type BatchReturned = {
   transitions: number;
   /** Delivery that came back. */
   delivery: number;
-  /** expired, refused (the worker said no), stale (too many versions behind: never trained), or empty. */
+  /** expired and refused (the worker said no): given out again. Never trained: stale (too many versions behind), equal-rewards (withheld), exhausted (came back too often), superseded (revised), mode (not one that is trained), empty, incomplete (rows missing in the log). */
   reason: string;
   /** What the worker said. */
   detail: string | null;
@@ -308,9 +310,13 @@ export type GroupNoted = {
   deadline: number;
   /** True: closed; kept for a while to recognise latecomers. */
   closed: boolean;
+  /** Members it is to have, as its members say. */
+  group_size: number;
+  /** Rollout ids of the members that are there with all their steps. */
+  members: (string)[];
 };
 
-/** Row in the trainer's changelog: deliveries of a group, and that it needs no more. */
+/** Row in the trainer's changelog, beside the last record of each recent batch: deliveries of a group, and that it needs no more. */
 export type GroupTrained = {
   /** True: acknowledged or left out. */
   done: boolean;
@@ -494,6 +500,14 @@ export type Attempt = {
   metadata: string | null;
 };
 
+/** What a request for sequence numbers was answered. */
+export type SequenceGiven = {
+  /** The request. */
+  request_id: string;
+  /** First number it was given. */
+  first: number;
+};
+
 /** A rollout and its attempts after an accepted change. Everything needed to go on folding from here. */
 export type RolloutChanged = {
   /** Namespace of the experiment; part of every key. */
@@ -534,6 +548,10 @@ export type RolloutChanged = {
   next_sequence_id: number;
   /** Ids of the last requests, to recognise retries. */
   recent_requests: (string)[];
+  /** The last requests for sequence numbers and their answers, to answer retries alike. */
+  recent_sequences: (SequenceGiven)[];
+  /** How many of the attempts, from the oldest, have their AttemptEnded mark. */
+  marked_attempts: number;
   /** Offset in requests of the request that made this. */
   request_offset: number;
   /** What went wrong, for people. */
@@ -620,6 +638,10 @@ export type SpanKept = {
   invalid_reward: boolean;
   /** True: the span wraps the computation of a reward, calls below it are the judge's. */
   reward_scope: boolean;
+  /** The tool call as JSON text (OpenAI tool_calls item), when the span records one the model asked for. */
+  tool: string | null;
+  /** Log time of the record kept. */
+  received_at: number;
 };
 
 /** A flat attribute map split by value type, so that no value costs a union and numbers keep their kind. */

@@ -51,7 +51,7 @@ export type Rollouts = {
   ): Promise<readonly RolloutChanged[]>;
   /** How many wait in the queue of a project. */
   queued(project: string): number;
-  /** Resolves with the rollout once it has finished, or with its state at the deadline. */
+  /** Resolves with the rollout once it has finished, or with its state at the deadline (ms since epoch). */
   finished(
     project: string,
     rolloutId: string,

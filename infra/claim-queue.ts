@@ -1,0 +1,81 @@
+import type { RolloutChanged } from "../schemas/types.ts";
+
+type Entry = { readonly queuedAt: number; readonly offset: number; readonly key: string };
+
+/**
+ * The rollouts of one project that wait, first in first out by log time. Entries whose rollout has
+ * moved on are dropped when they come up, so that leaving the queue costs nothing.
+ */
+export type ClaimQueue = {
+  /** Tells the queue of a rollout's state after a change. */
+  update(key: string, rollout: RolloutChanged | undefined): void;
+  /** The next waiting rollout that is not `taken`; undefined when none. */
+  next(taken: ReadonlySet<string>): string | undefined;
+  readonly size: number;
+};
+
+const waitingStatuses = new Set(["queuing", "requeuing"]);
+
+export function createClaimQueue(): ClaimQueue {
+  /** Key → log time it queued since; the truth the sorted entries are checked against. */
+  const waiting = new Map<string, number>();
+  const entries: Entry[] = [];
+  /** Entries before this index are gone. */
+  let head = 0;
+
+  function add(entry: Entry): void {
+    let at = entries.length;
+    entries.push(entry);
+    // Almost always the last: log time grows, only partitions interleave.
+    for (
+      let before = entries[at - 1];
+      at > head && before !== undefined;
+      before = entries[at - 1]
+    ) {
+      if (!later(before, entry)) break;
+      entries[at] = before;
+      at -= 1;
+    }
+    entries[at] = entry;
+  }
+
+  function compact(): void {
+    if (head < 1024 || head * 2 < entries.length) return;
+    entries.splice(0, head);
+    head = 0;
+  }
+
+  return {
+    update(key, rollout) {
+      if (rollout === undefined || !waitingStatuses.has(rollout.status)) {
+        waiting.delete(key);
+        return;
+      }
+      if (waiting.get(key) === rollout.queued_at) return;
+      waiting.set(key, rollout.queued_at);
+      add({ queuedAt: rollout.queued_at, offset: rollout.request_offset, key });
+    },
+    next(taken) {
+      for (let i = head; i < entries.length; i++) {
+        const entry = entries[i];
+        if (entry === undefined) break;
+        const live = waiting.get(entry.key) === entry.queuedAt;
+        if (!live && i === head) head += 1;
+        if (live && !taken.has(entry.key)) {
+          compact();
+          return entry.key;
+        }
+      }
+      compact();
+      return undefined;
+    },
+    get size() {
+      return waiting.size;
+    },
+  };
+}
+
+function later(a: Entry, b: Entry): boolean {
+  if (a.queuedAt !== b.queuedAt) return a.queuedAt > b.queuedAt;
+  return a.offset !== b.offset ? a.offset > b.offset : a.key > b.key;
+}

@@ -1,0 +1,1 @@
+export function helpText(_topic?: string): string { return ""; }

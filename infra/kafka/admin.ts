@@ -1,0 +1,168 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Admin, ITopicConfig } from "kafkajs";
+import { LightningError } from "../../schemas/errors.ts";
+import {
+  changelogOf,
+  deadLettersOf,
+  maxRecordBytes,
+  type PartitionClass,
+  type TopicSpec,
+  topics,
+} from "../../schemas/topics.ts";
+import { classifyKafkaError, type KafkaClient } from "./client.ts";
+
+export type TopicPlan = {
+  readonly name: string;
+  readonly partitions: number;
+  readonly cleanup: "delete" | "compact";
+};
+
+export type PartitionCounts = Readonly<Record<PartitionClass, number>>;
+
+/** A reader whose state topics are to be made: its changelog has as many partitions as its input. */
+export type ReaderSpec = { readonly name: string; readonly partitions: PartitionClass };
+
+/** Every topic of the product and of its readers, with partitions and policy. */
+export function planTopics(counts: PartitionCounts, readers: readonly ReaderSpec[]): TopicPlan[] {
+  const own = Object.values(topics as Record<string, TopicSpec>).map((spec) => ({
+    name: spec.name,
+    partitions: counts[spec.partitions],
+    cleanup: spec.cleanup,
+  }));
+  const derived = readers.flatMap(({ name, partitions }): TopicPlan[] => [
+    { name: changelogOf(name), partitions: counts[partitions], cleanup: "compact" },
+    { name: deadLettersOf(name), partitions: 1, cleanup: "delete" },
+  ]);
+  return [...own, ...derived];
+}
+
+const weekMs = 7 * 24 * 3600 * 1000;
+
+function configOf(plan: TopicPlan): { name: string; value: string }[] {
+  const config: Record<string, string> = {
+    "cleanup.policy": plan.cleanup,
+    "max.message.bytes": String(maxRecordBytes),
+    // The log's own clock: an agent's skewed clock changes no timer.
+    "message.timestamp.type": "LogAppendTime",
+  };
+  if (plan.cleanup === "delete") config["retention.ms"] = String(weekMs);
+  else {
+    config["segment.bytes"] = String(64 * 1024 * 1024);
+    config["min.cleanable.dirty.ratio"] = "0.3";
+  }
+  return Object.entries(config).map(([name, value]) => ({ name, value }));
+}
+
+export type PartitionOffsets = {
+  readonly partition: number;
+  readonly earliest: number;
+  readonly latest: number;
+};
+
+/** What tools and start-up ask the cluster; opened for the call, closed behind it. */
+export async function withAdmin<T>(
+  client: KafkaClient,
+  work: (admin: Admin) => Promise<T>,
+): Promise<T> {
+  const admin = client.kafkajs.admin();
+  try {
+    await admin.connect();
+    return await work(admin);
+  } catch (error) {
+    throw classifyKafkaError(error, "kafka-unavailable", { brokers: client.settings.brokers });
+  } finally {
+    await admin.disconnect().catch(() => undefined);
+  }
+}
+
+/**
+ * Creates what is missing and checks what is there.
+ *
+ * @throws LightningError `topic-mismatch` when an existing topic has another number of partitions
+ *   or another policy: folding would send one rollout to two places.
+ */
+export async function ensureTopics(
+  client: KafkaClient,
+  plans: readonly TopicPlan[],
+  replication: number,
+): Promise<void> {
+  await withAdmin(client, async (admin) => {
+    const existing = new Set(await admin.listTopics());
+    const missing = plans.filter((plan) => !existing.has(client.topic(plan.name)));
+    if (missing.length > 0) {
+      await createTopics(
+        admin,
+        missing.map((plan) => ({
+          topic: client.topic(plan.name),
+          numPartitions: plan.partitions,
+          replicationFactor: replication,
+          configEntries: configOf(plan),
+        })),
+      );
+    }
+    const present = plans.filter((plan) => existing.has(client.topic(plan.name)));
+    await checkTopics(client, admin, present);
+  });
+}
+
+const leadersWithinMs = 30_000;
+
+/**
+ * Creates topics and waits until each partition has a leader. kafkajs' own wait gives up on a
+ * broker that has not heard of the topic yet, which is normal for some milliseconds.
+ */
+export async function createTopics(admin: Admin, wanted: readonly ITopicConfig[]): Promise<void> {
+  await admin.createTopics({ waitForLeaders: false, topics: [...wanted] });
+  const names = wanted.map(({ topic }) => topic);
+  for (const deadline = Date.now() + leadersWithinMs; ; await sleep(50)) {
+    try {
+      const { topics: found } = await admin.fetchTopicMetadata({ topics: names });
+      if (found.every((t) => t.partitions.every((p) => p.leader >= 0))) return;
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+    }
+  }
+}
+
+async function checkTopics(
+  client: KafkaClient,
+  admin: Admin,
+  plans: readonly TopicPlan[],
+): Promise<void> {
+  if (plans.length === 0) return;
+  const { topics: found } = await admin.fetchTopicMetadata({
+    topics: plans.map((plan) => client.topic(plan.name)),
+  });
+  for (const plan of plans) {
+    const partitions = found.find((t) => t.name === client.topic(plan.name))?.partitions.length;
+    if (partitions !== undefined && partitions !== plan.partitions) {
+      throw new LightningError(
+        "topic-mismatch",
+        `topic ${client.topic(plan.name)} has ${partitions} partitions, the configuration says ${plan.partitions}: ` +
+          "set LIGHTNING_PARTITIONS (or LIGHTNING_TRAINER_PARTITIONS) to what is there, or use another LIGHTNING_TOPIC_PREFIX",
+      );
+    }
+  }
+}
+
+/** Earliest and end offsets of a topic (end: last stable plus what is in flight). */
+export async function topicOffsets(
+  client: KafkaClient,
+  topic: string,
+): Promise<PartitionOffsets[]> {
+  return withAdmin(client, async (admin) => {
+    const offsets = await admin.fetchTopicOffsets(client.topic(topic));
+    return offsets
+      .map(({ partition, low, high }) => ({
+        partition,
+        earliest: Number(low),
+        latest: Number(high),
+      }))
+      .sort((a, b) => a.partition - b.partition);
+  });
+}
+
+/** Number of partitions of a topic, as the cluster has it. */
+export async function partitionCount(client: KafkaClient, topic: string): Promise<number> {
+  return (await topicOffsets(client, topic)).length;
+}

@@ -1,0 +1,228 @@
+import { randomUUID } from "node:crypto";
+import type { Emitted, Event, Processor } from "../processors/processor.ts";
+import { createTask, type Task } from "../processors/task.ts";
+import type { RecordName } from "../schemas/records.ts";
+import { changelogOf, deadLettersOf, topics } from "../schemas/topics.ts";
+import type { PositionReached } from "../schemas/types.ts";
+import { changelogRecords, positionRecord, restoreChangelog } from "./changelog.ts";
+import type { Assigned } from "./kafka/group.ts";
+import { type Fetched, openReader } from "./kafka/reader.ts";
+import { type Fence, type Outgoing, openFence } from "./kafka/transaction.ts";
+import { runPartitions } from "./run-partitions.ts";
+import { deadLetter, decodeAll, type Running, type Runtime, refusalOf } from "./runtime.ts";
+
+/**
+ * Runs a processor on every partition the group gives this instance.
+ *
+ * Take-over of a partition, in this order:
+ * 1. open the fence: InitProducerId of the partition's transactional id ends the predecessor;
+ * 2. restore the changelog up to the last stable offset, with the position record in it;
+ * 3. read the input from that position, which nobody but this changelog decides;
+ * 4. accept records at or beyond the expected offset, no others.
+ *
+ * One commit, in this order ({@link commit} has the same numbers):
+ * 1. step the task over the fetched records, timers first;
+ * 2. send the outputs and dead letters;
+ * 3. send the changed rows, last state of each, and the position record;
+ * 4. add the input offset to the transaction (for lag tools alone);
+ * 5. commit.
+ *
+ * The task is stepped in place. When anything fails between 1 and 5, task and producer are thrown
+ * away and the partition is taken over again, so a step is either committed whole or never was.
+ */
+export async function runProcessor(runtime: Runtime, processor: Processor): Promise<Running> {
+  await prepareCodec(runtime, processor);
+  return runPartitions(runtime, processor.name, [processor.reads], (assigned, signal) =>
+    runPartition(runtime, processor, assigned, signal),
+  );
+}
+
+async function prepareCodec({ codec }: Runtime, processor: Processor): Promise<void> {
+  await codec.prepare(processor.reads, topics[processor.reads].records);
+  for (const topic of processor.writes) await codec.prepare(topic, topics[topic].records);
+  const state: RecordName[] = [...processor.rows, "PositionReached", "TimerSet"];
+  await codec.prepare(changelogOf(processor.name), state);
+  await codec.prepare(deadLettersOf(processor.name), ["DeadLettered"]);
+}
+
+type Partition = {
+  readonly runtime: Runtime;
+  readonly processor: Processor;
+  readonly partition: number;
+  readonly fence: Fence;
+  readonly task: Task;
+  readonly epoch: string;
+  /** The expected offset: first input offset not yet folded. */
+  next: number;
+  /** Largest record timestamp seen, ms. */
+  streamTime: number;
+};
+
+/** Records folded into one transaction at most: bounds memory and the size of a commit. */
+const maxRecordsPerCommit = 5000;
+
+async function runPartition(
+  runtime: Runtime,
+  processor: Processor,
+  { partition }: Assigned,
+  signal: AbortSignal,
+): Promise<void> {
+  const fence = await openFence(runtime.client, `${processor.name}.${partition}`);
+  try {
+    const state = await takeOver(runtime, processor, partition, fence);
+    const reader = openReader(runtime.client, {
+      topic: processor.reads,
+      partition,
+      from: state.next,
+    });
+    try {
+      while (!signal.aborted) {
+        const fetched = await reader.next();
+        if (fetched === undefined) return;
+        await fold(state, fetched);
+      }
+    } finally {
+      await reader.close();
+    }
+  } finally {
+    await fence.close();
+  }
+}
+
+async function takeOver(
+  runtime: Runtime,
+  processor: Processor,
+  partition: number,
+  fence: Fence,
+): Promise<Partition> {
+  const task = createTask(processor);
+  const options = { reader: processor.name, partition };
+  const { position, records } = await restoreChangelog(
+    runtime.client,
+    runtime.codec,
+    options,
+    task.restore,
+  );
+  runtime.logger.info(
+    {
+      reader: processor.name,
+      partition,
+      keys: task.keys,
+      records,
+      next: position?.next_offset ?? 0,
+    },
+    "partition taken over",
+  );
+  return {
+    runtime,
+    processor,
+    partition,
+    fence,
+    task,
+    epoch: randomUUID(),
+    next: position?.next_offset ?? 0,
+    streamTime: position?.stream_time ?? 0,
+  };
+}
+
+/** Folds what was fetched, one commit for each part; then fires timers when caught up. */
+async function fold(state: Partition, fetched: Fetched): Promise<void> {
+  const fresh = fetched.records.filter((record) => record.offset >= state.next);
+  for (let at = 0; at < fresh.length; at += maxRecordsPerCommit) {
+    const part = fresh.slice(at, at + maxRecordsPerCommit);
+    const last = at + maxRecordsPerCommit >= fresh.length;
+    const outgoing = await stepRecords(state, part);
+    await commit(state, outgoing, last ? fetched.nextOffset : (part.at(-1)?.offset ?? 0) + 1);
+  }
+  const { metrics } = state.runtime;
+  const labels = { reader: state.processor.name, partition: String(state.partition) };
+  const behind = Math.max(0, fetched.stableOffset - fetched.nextOffset);
+  metrics.lag.set({ ...labels, topic: state.processor.reads }, behind);
+  metrics.openKeys.set(labels, state.task.keys);
+  if (behind === 0) await fireTimers(state, fetched.askedAt);
+}
+
+/**
+ * Timers follow the log while there is log: one due at T fires before the first record later than
+ * T. Only when everything written before `askedAt` has been folded may the wall clock go on alone.
+ */
+async function fireTimers(state: Partition, askedAt: number): Promise<void> {
+  const wake = state.task.nextWake();
+  if (wake === null || wake > askedAt) return;
+  state.streamTime = Math.max(state.streamTime, askedAt);
+  const place = { partition: state.partition, offset: state.next };
+  const outgoing = state.task.tick(askedAt, place, (emitted) => encode(state, emitted));
+  await commit(state, outgoing, state.next);
+}
+
+/** Commit step 1. */
+async function stepRecords(state: Partition, part: Fetched["records"]): Promise<Outgoing[]> {
+  const { runtime, processor, task, partition } = state;
+  const source = { topic: processor.reads, partition };
+  const out: Outgoing[] = [];
+  for (const decoded of await decodeAll(runtime.codec, part)) {
+    const { raw } = decoded;
+    state.streamTime = Math.max(state.streamTime, raw.timestamp);
+    const at = { partition, offset: raw.offset, timestamp: raw.timestamp };
+    out.push(...task.tick(state.streamTime, at, (emitted) => encode(state, emitted)));
+    try {
+      if ("refused" in decoded) throw decoded.refused;
+      if (decoded.record === null) continue;
+      const event = { ...decoded.record, key: decoded.key, at } as Event<RecordName>;
+      out.push(...task.record(event, (emitted) => encode(state, emitted)));
+    } catch (error) {
+      out.push(deadLetter(runtime, processor.name, source, raw, refusalOf(error)));
+    }
+    runtime.metrics.recordBytes.observe({ topic: processor.reads }, raw.value?.length ?? 0);
+  }
+  runtime.metrics.recordsRead.inc({ reader: processor.name, topic: processor.reads }, part.length);
+  return out;
+}
+
+function encode({ runtime }: Partition, record: Emitted<RecordName>): Outgoing {
+  const { topic, key } = record;
+  return { topic, key, value: record.type === null ? null : runtime.codec.encode(topic, record) };
+}
+
+async function commit(
+  state: Partition,
+  outgoing: readonly Outgoing[],
+  next: number,
+): Promise<void> {
+  const { runtime, processor, partition, fence, task } = state;
+  const { faults, metrics } = runtime;
+  const ended = metrics.commitSeconds.startTimer({ reader: processor.name });
+  const transaction = await fence.begin();
+  faults("before-send");
+  // 2. outputs and dead letters
+  await transaction.send(outgoing);
+  faults("sent");
+  // 3. changed rows and the position
+  const position: PositionReached = {
+    next_offset: next,
+    intent_offset: null,
+    stream_time: state.streamTime,
+    epoch: state.epoch,
+    at: Date.now() * 1000,
+  };
+  await transaction.send([
+    ...changelogRecords(runtime.codec, processor.name, partition, task.takeChanges()),
+    positionRecord(runtime.codec, processor.name, partition, position),
+  ]);
+  faults("changelog-sent");
+  // 4. the offset, for lag tools
+  await transaction.sendOffset({
+    group: processor.name,
+    topic: processor.reads,
+    partition,
+    offset: next,
+  });
+  faults("offsets-added");
+  // 5. commit
+  await transaction.commit();
+  faults("committed");
+  state.next = next;
+  ended();
+  metrics.commits.inc({ reader: processor.name });
+  for (const { topic } of outgoing) metrics.recordsWritten.inc({ reader: processor.name, topic });
+}

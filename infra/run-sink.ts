@@ -1,0 +1,262 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { LightningError } from "../schemas/errors.ts";
+import { changelogOf, deadLettersOf, type TopicSpec, topics } from "../schemas/topics.ts";
+import type { Delivered, Sink } from "../sinks/sink.ts";
+import { positionRecord, restoreChangelog } from "./changelog.ts";
+import type { Assigned } from "./kafka/group.ts";
+import { openReader, type PartitionReader, type RawRecord } from "./kafka/reader.ts";
+import { type Fence, type Outgoing, openFence } from "./kafka/transaction.ts";
+import { runPartitions } from "./run-partitions.ts";
+import { deadLetter, decodeAll, type Running, type Runtime } from "./runtime.ts";
+
+export type SinkLimits = {
+  /** Records in one delivery at most. */
+  readonly maxRecords: number;
+  /** Bytes of records in one delivery, about. */
+  readonly maxBytes: number;
+  /** How long the first record of a delivery waits for company, ms. */
+  readonly lingerMs: number;
+};
+
+export const defaultSinkLimits: SinkLimits = {
+  maxRecords: 20_000,
+  maxBytes: 32 * 1024 * 1024,
+  lingerMs: 500,
+};
+
+/**
+ * Runs a sink on every partition the group gives this instance. The position of a partition stands
+ * in `<sink>.changelog`, as for processors, and with it the intent of the delivery under way.
+ *
+ * One delivery, in this order ({@link deliver} has the same numbers):
+ * 1. gather records up to the limits;
+ * 2. commit the intent: the last offset of the delivery, so that a replay has the same boundaries;
+ * 3. write it; what the sink refuses goes to the dead letters, what it cannot reach is tried again;
+ * 4. commit the position behind it, with the dead letters.
+ *
+ * After a crash the heir opens the fence, reads position and intent, and delivers exactly the
+ * intended range first: same boundaries, same insert token, one copy.
+ */
+export async function runSink(
+  runtime: Runtime,
+  sink: Sink,
+  limits = defaultSinkLimits,
+): Promise<Running> {
+  const specs: Readonly<Record<string, TopicSpec>> = topics;
+  for (const topic of sink.reads) {
+    await runtime.codec.prepare(topic, specs[topic]?.records ?? ["DeadLettered"]);
+  }
+  await runtime.codec.prepare(changelogOf(sink.name), ["PositionReached"]);
+  await runtime.codec.prepare(deadLettersOf(sink.name), ["DeadLettered"]);
+  return runPartitions(runtime, sink.name, sink.reads, (assigned, signal) =>
+    runPartition({ runtime, sink, limits, signal, ...assigned }),
+  );
+}
+
+type Context = Assigned & {
+  readonly runtime: Runtime;
+  readonly sink: Sink;
+  readonly limits: SinkLimits;
+  readonly signal: AbortSignal;
+};
+
+type State = Context & {
+  readonly fence: Fence;
+  readonly epoch: string;
+  next: number;
+  streamTime: number;
+};
+
+async function runPartition(context: Context): Promise<void> {
+  const { runtime, sink, topic, partition } = context;
+  const fence = await openFence(runtime.client, `${sink.name}.${topic}.${partition}`);
+  try {
+    const { position } = await restoreChangelog(
+      runtime.client,
+      runtime.codec,
+      { reader: sink.name, partition: changelogPartition, slot: slotOf(context) },
+      () => undefined,
+    );
+    const state: State = {
+      ...context,
+      fence,
+      epoch: randomUUID(),
+      next: position?.next_offset ?? 0,
+      streamTime: position?.stream_time ?? 0,
+    };
+    if (position?.intent_offset != null) await redeliver(state, position.intent_offset);
+    await deliverOn(state);
+  } finally {
+    await fence.close();
+  }
+}
+
+/** A sink reads several topics, so its positions share one changelog partition under slots. */
+const changelogPartition = 0;
+
+function slotOf({ topic, partition }: Assigned): string {
+  return `\u0000${topic}/${partition}`;
+}
+
+/** Delivers the range an instance before us had announced. */
+async function redeliver(state: State, intent: number): Promise<void> {
+  const reader = open(state);
+  try {
+    const records: RawRecord[] = [];
+    for (let end = state.next; end <= intent; ) {
+      const fetched = await reader.next();
+      if (fetched === undefined) return;
+      records.push(...fetched.records.filter((r) => r.offset >= state.next && r.offset <= intent));
+      end = fetched.nextOffset;
+    }
+    await write(state, records);
+  } finally {
+    await reader.close();
+  }
+}
+
+function open(state: State): PartitionReader {
+  const { runtime, topic, partition, next } = state;
+  return openReader(runtime.client, { topic, partition, from: next });
+}
+
+async function deliverOn(state: State): Promise<void> {
+  const reader = open(state);
+  try {
+    while (!state.signal.aborted) {
+      const records = await gather(state, reader);
+      if (records === undefined) return;
+      if (records.length > 0) await deliver(state, records);
+    }
+  } finally {
+    await reader.close();
+  }
+}
+
+/** Step 1: records until a limit is reached or the first of them has waited long enough. */
+async function gather(state: State, reader: PartitionReader): Promise<RawRecord[] | undefined> {
+  const { limits, runtime, sink, topic, partition } = state;
+  const records: RawRecord[] = [];
+  let bytes = 0;
+  let deadline = Number.POSITIVE_INFINITY;
+  while (records.length < limits.maxRecords && bytes < limits.maxBytes && Date.now() < deadline) {
+    const fetched = await reader.next();
+    if (fetched === undefined || state.signal.aborted) return undefined;
+    for (const record of fetched.records) {
+      if (record.offset < state.next) continue;
+      records.push(record);
+      bytes += record.value?.length ?? 0;
+    }
+    const labels = { reader: sink.name, topic, partition: String(partition) };
+    runtime.metrics.lag.set(labels, Math.max(0, fetched.stableOffset - fetched.nextOffset));
+    if (records.length === 0) return records;
+    if (deadline === Number.POSITIVE_INFINITY) deadline = Date.now() + limits.lingerMs;
+  }
+  return records;
+}
+
+async function deliver(state: State, records: readonly RawRecord[]): Promise<void> {
+  const last = records.at(-1);
+  if (last === undefined) return;
+  // 2. intent
+  await commitPosition(state, state.next, last.offset, []);
+  state.runtime.faults("intent-committed");
+  await write(state, records);
+}
+
+/** Steps 3 and 4 of a range whose intent is committed. */
+async function write(state: State, records: readonly RawRecord[]): Promise<void> {
+  const { runtime, sink, topic, partition } = state;
+  const last = records.at(-1);
+  if (last === undefined) return;
+  const refused: Outgoing[] = [];
+  let delivered: Delivered[] = [];
+  for (const decoded of await decodeAll(runtime.codec, records)) {
+    const { raw } = decoded;
+    state.streamTime = Math.max(state.streamTime, raw.timestamp);
+    if ("refused" in decoded) {
+      refused.push(deadLetter(runtime, sink.name, { topic, partition }, raw, decoded.refused));
+      continue;
+    }
+    delivered.push({
+      record: decoded.record,
+      key: decoded.key,
+      offset: raw.offset,
+      timestamp: raw.timestamp,
+    });
+  }
+  // 3. write
+  const range = { topic, partition, firstOffset: state.next, lastOffset: last.offset };
+  for (;;) {
+    const bad = await writeUntilTaken(state, { ...range, records: delivered });
+    if (bad === undefined) break;
+    const raw = records.find((r) => r.offset === bad.fields.offset);
+    if (raw === undefined) throw bad;
+    refused.push(deadLetter(runtime, sink.name, { topic, partition }, raw, bad));
+    delivered = delivered.filter((d) => d.offset !== raw.offset);
+  }
+  runtime.faults("insert-acked");
+  // 4. position
+  await commitPosition(state, last.offset + 1, null, refused);
+  runtime.faults("committed");
+  state.next = last.offset + 1;
+  runtime.metrics.recordsRead.inc({ reader: sink.name, topic }, records.length);
+}
+
+/** Tries until the sink took the delivery; returns the error when it refused one record of it. */
+async function writeUntilTaken(
+  state: State,
+  delivery: Parameters<Sink["write"]>[0],
+): Promise<LightningError | undefined> {
+  const { runtime, sink, topic, partition, signal } = state;
+  for (let attempt = 0; ; attempt++) {
+    try {
+      const writing = sink.write(delivery);
+      setTimeout(() => runtime.faults("insert-sent"), 20).unref();
+      await writing;
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof LightningError)) throw error;
+      if (error.reaction === "dead-letter") return error;
+      if (error.reaction !== "retry" || signal.aborted) throw error;
+      const fields = {
+        reader: sink.name,
+        topic,
+        partition,
+        code: error.code,
+        reason: error.message,
+      };
+      if (attempt === 0) runtime.logger.warn(fields, "the other side is away, the delivery waits");
+      await sleep(Math.min(5000, 100 * 2 ** attempt), undefined, { signal }).catch(() => undefined);
+    }
+  }
+}
+
+async function commitPosition(
+  state: State,
+  next: number,
+  intent: number | null,
+  refused: readonly Outgoing[],
+): Promise<void> {
+  const { runtime, sink, topic, partition, fence } = state;
+  const ended = runtime.metrics.commitSeconds.startTimer({ reader: sink.name });
+  const transaction = await fence.begin();
+  const position = {
+    next_offset: next,
+    intent_offset: intent,
+    stream_time: state.streamTime,
+    epoch: state.epoch,
+    at: Date.now() * 1000,
+  };
+  await transaction.send([
+    ...refused,
+    positionRecord(runtime.codec, sink.name, changelogPartition, position, slotOf(state)),
+  ]);
+  if (intent === null) {
+    await transaction.sendOffset({ group: sink.name, topic, partition, offset: next });
+  }
+  await transaction.commit();
+  ended();
+  runtime.metrics.commits.inc({ reader: sink.name });
+}

@@ -1,0 +1,233 @@
+import type {
+  ClaimRequested,
+  EndRequested,
+  HeartbeatRequested,
+  RolloutChanged,
+  SequenceRequested,
+  TimeoutRequested,
+} from "../schemas/types.ts";
+import { deadlineOf, deadlinesOf, isFinished, limits } from "./lifecycle/deadlines.ts";
+import {
+  accepted,
+  attemptOf,
+  type Decision,
+  type Request,
+  repeated,
+  unknownAttempt,
+  voided,
+  type When,
+  whenOf,
+} from "./lifecycle/decision.ts";
+import { enqueue } from "./lifecycle/enqueue.ts";
+import { patch } from "./lifecycle/patch.ts";
+import { shortHash } from "./lifecycle/short-hash.ts";
+import {
+  attemptIn,
+  finish,
+  followAttempt,
+  isLatest,
+  isOpen,
+  isQueued,
+  moveRollout,
+  startAttempt,
+  withAttempt,
+} from "./lifecycle/state.ts";
+import type { Place } from "./processor.ts";
+
+/** How many request ids a rollout remembers beside that of its enqueue. */
+const remembered = 16;
+
+/** Signs of life closer than this to the last one change nothing, µs: they would only cost log. */
+const heartbeatStep = 1_000_000;
+
+/** Claims in a row that may be followed by nothing before the task itself is held to blame. */
+const lostClaims = 16;
+
+/**
+ * The fold of `requests`, the same in every gateway (to answer) and in track-rollouts (to publish):
+ * a request is a compare-and-set, the first valid one in log order wins, the others are void. It
+ * looks at nothing but its arguments and never throws. `at.timestamp` must be the request's own
+ * timestamp in the log, and a rollout's state must come from here or from `rollouts`.
+ *
+ * An attempt gets its mark when it is the rollout's result or can no longer become it: when the
+ * rollout finishes, or when the next attempt starts. Until then a silent attempt may come back.
+ */
+export function decide(rollout: RolloutChanged | undefined, request: Request, at: Place): Decision {
+  const when = whenOf(at);
+  if (rollout !== undefined) {
+    const before = repeatOf(rollout, request, when);
+    if (before !== null) return before;
+  }
+  const decision = apply(rollout, request, when);
+  const { rollout: next } = decision;
+  if (next === rollout || next === undefined) return decision;
+  return { ...decision, rollout: remember(next, request, when) };
+}
+
+/** The id of the attempt a request starts; derived, so that everyone gives it the same one. */
+export function attemptIdFor(rolloutId: string, requestId: string): string {
+  return `at-${shortHash(`${rolloutId}\u0000${requestId}`)}`;
+}
+
+function apply(rollout: RolloutChanged | undefined, request: Request, when: When): Decision {
+  const { rollout_id, request_id } = request.value;
+  if (request.type === "EnqueueRequested") {
+    if (rollout === undefined) {
+      return enqueue(request.value, attemptIdFor(rollout_id, request_id), when);
+    }
+    return voided(rollout, "conflict", `rollout_id: ${rollout_id} exists, it is ${rollout.status}`);
+  }
+  if (rollout === undefined) {
+    return voided(undefined, "unknown", `rollout_id: read ${rollout_id}, no such rollout`);
+  }
+  switch (request.type) {
+    case "ClaimRequested":
+      return claim(rollout, request.value, when);
+    case "HeartbeatRequested":
+      return heartbeat(rollout, request.value, when);
+    case "EndRequested":
+      return end(rollout, request.value, when);
+    case "PatchRequested":
+      return patch(rollout, request.value, when);
+    case "CancelRequested":
+      return cancel(rollout, when);
+    case "TimeoutRequested":
+      return timeout(rollout, request.value, when);
+    case "SequenceRequested":
+      return reserve(rollout, request.value);
+  }
+}
+
+/** The answer to a request that was applied before, or null. */
+function repeatOf(rollout: RolloutChanged, request: Request, when: When): Decision | null {
+  const { rollout_id, request_id } = request.value;
+  const started = attemptOf(rollout, attemptIdFor(rollout_id, request_id))?.attempt_id;
+  const named = "attempt_id" in request.value ? request.value.attempt_id : null;
+  const attemptId =
+    started ?? (named === null ? null : (attemptOf(rollout, named)?.attempt_id ?? null));
+  const given = rollout.recent_sequences.find((entry) => entry.request_id === request_id);
+  if (given !== undefined) return repeated(rollout, { attemptId, sequenceId: given.first });
+  if (started !== undefined || rollout.recent_requests.includes(request_id)) {
+    return repeated(rollout, { attemptId });
+  }
+  // A gateway that starts from the facts may read requests again that are folded into them.
+  return when.offset <= rollout.request_offset ? repeated(rollout, { attemptId }) : null;
+}
+
+/**
+ * Heartbeats, time-outs and sequences need no place among the ids: they are harmless twice, guarded
+ * by their deadline, or answered from `recent_sequences`. The enqueue's id, the first, stays.
+ */
+function remember(rollout: RolloutChanged, request: Request, when: When): RolloutChanged {
+  const next = { ...rollout, request_offset: when.offset };
+  if (request.type === "HeartbeatRequested") return next;
+  if (request.type === "TimeoutRequested" || request.type === "SequenceRequested") return next;
+  const [first, ...others] = [...rollout.recent_requests, request.value.request_id];
+  const ids = first === undefined ? [] : [first, ...others.slice(-remembered)];
+  return { ...next, recent_requests: ids };
+}
+
+function claim(rollout: RolloutChanged, request: ClaimRequested, when: When): Decision {
+  if (!request.forced && !isQueued(rollout.status)) {
+    const message = `status: it is ${rollout.status}, only queuing and requeuing can be claimed`;
+    return voided(rollout, "conflict", message);
+  }
+  const attemptId = attemptIdFor(rollout.rollout_id, request.request_id);
+  return accepted(startAttempt(rollout, attemptId, request.worker_id, when), { attemptId });
+}
+
+function heartbeat(rollout: RolloutChanged, request: HeartbeatRequested, when: When): Decision {
+  const attempt = attemptOf(rollout, request.attempt_id);
+  if (attempt === undefined) return unknownAttempt(rollout, request.attempt_id);
+  const attemptId = attempt.attempt_id;
+  const revived = request.by_span && attempt.status === "unresponsive";
+  const starts = revived || attempt.status === "preparing";
+  const last = attempt.last_heartbeat_at ?? Number.NEGATIVE_INFINITY;
+  if (!starts && when.now - last < heartbeatStep) {
+    return accepted({ rollout, ended: null }, { attemptId });
+  }
+  const status = starts ? "running" : attempt.status;
+  const next = { ...attempt, status, last_heartbeat_at: Math.max(last, when.now) };
+  const waits = rollout.status === "preparing" || rollout.status === "requeuing";
+  const runs = status === "running" && waits && isLatest(rollout, attempt);
+  const changed = withAttempt(rollout, next);
+  const moved = runs ? { ...changed, status: "running", error: null } : changed;
+  return accepted({ rollout: moved, ended: null }, { attemptId });
+}
+
+/** Ends an open attempt; the rollout follows unless it is finished or the attempt is not its latest. */
+function end(rollout: RolloutChanged, request: EndRequested, when: When): Decision {
+  const attempt = attemptOf(rollout, request.attempt_id);
+  if (attempt === undefined) return unknownAttempt(rollout, request.attempt_id);
+  const attemptId = attempt.attempt_id;
+  if (request.status !== "succeeded" && request.status !== "failed") {
+    const message = `status: read ${request.status}, allowed are succeeded and failed`;
+    return voided(rollout, null, message, attemptId);
+  }
+  if (!isOpen(attempt)) {
+    return voided(rollout, "conflict", `status: the attempt is ${attempt.status}`, attemptId);
+  }
+  const next = attemptIn(attempt, request.status, when);
+  const changed = withAttempt(rollout, next);
+  if (isFinished(rollout.status) || !isLatest(rollout, next)) {
+    return accepted({ rollout: changed, ended: null }, { attemptId });
+  }
+  return accepted(followAttempt({ ...changed, error: request.error }, next, when), { attemptId });
+}
+
+function cancel(rollout: RolloutChanged, when: When): Decision {
+  if (isFinished(rollout.status)) {
+    return voided(rollout, "conflict", `status: the rollout is ${rollout.status}`);
+  }
+  const attemptId = rollout.attempts.at(-1)?.attempt_id ?? null;
+  return accepted(finish(rollout, "cancelled", when), { attemptId });
+}
+
+/**
+ * A limit passed, provided that it still stands: whatever came before this request in the log and
+ * moved the deadline (a sign of life, an end, a new attempt) was faster.
+ */
+function timeout(rollout: RolloutChanged, request: TimeoutRequested, when: When): Decision {
+  const { limit, deadline, attempt_id: attemptId } = request;
+  if (!(limits as readonly string[]).includes(limit)) {
+    return voided(rollout, null, `limit: read ${limit}, allowed are ${limits.join(", ")}`);
+  }
+  const standing = isFinished(rollout.status) ? [deadlineOf(rollout)] : deadlinesOf(rollout);
+  const stands = standing.some(
+    (due) => due?.limit === limit && due.at === deadline && due.attemptId === attemptId,
+  );
+  if (!stands) return voided(rollout, "conflict", "deadline: it was moved in time", attemptId);
+  const attempt = rollout.attempts.at(-1);
+  if (limit === "retention" || attempt === undefined) {
+    return { ...accepted({ rollout, ended: null }), rollout: undefined };
+  }
+  const next = attemptIn(attempt, limit === "timeout" ? "timeout" : "unresponsive", when);
+  const error = `attempt ${next.sequence_id} passed its ${limit} limit`;
+  const changed = { ...withAttempt(rollout, next), error };
+  const change =
+    limit === "claim" && !onlyLostClaims(changed)
+      ? moveRollout(changed, "requeuing", when)
+      : followAttempt(changed, next, when);
+  return accepted(change, { attemptId });
+}
+
+/** Whether claim after claim was followed by nothing, so that asking on would never end. */
+function onlyLostClaims(rollout: RolloutChanged): boolean {
+  const last = rollout.attempts.slice(-lostClaims);
+  const lost = last.every((attempt) => attempt.last_heartbeat_at === null);
+  return last.length === lostClaims && lost;
+}
+
+function reserve(rollout: RolloutChanged, request: SequenceRequested): Decision {
+  if (request.count < 1) {
+    return voided(rollout, null, `count: read ${request.count}, must be at least 1`);
+  }
+  const first = Math.max(rollout.next_sequence_id, request.at_least ?? 0);
+  const given = { request_id: request.request_id, first };
+  const next = {
+    ...rollout,
+    next_sequence_id: first + request.count,
+    recent_sequences: [...rollout.recent_sequences.slice(1 - remembered), given],
+  };
+  return accepted({ rollout: next, ended: null }, { sequenceId: first });
+}

@@ -1,0 +1,96 @@
+import { LightningError } from "../schemas/errors.ts";
+import type { Tagged } from "../schemas/records.ts";
+import { keyOf } from "../schemas/topics.ts";
+import type { RolloutChanged } from "../schemas/types.ts";
+import { deadlineOf } from "./lifecycle/deadlines.ts";
+import type { Decision, Request } from "./lifecycle/decision.ts";
+import { shortHash } from "./lifecycle/short-hash.ts";
+import type { Emitted, Processor, Step, Tick } from "./processor.ts";
+import { decide } from "./rollout-lifecycle.ts";
+
+type Row = "RolloutChanged";
+type Out = "RolloutChanged" | "AttemptEnded" | "TimeoutRequested";
+
+const row = "rollout";
+
+/**
+ * Publishes what the log made of the requests: each rollout after each accepted change, a mark
+ * behind the spans of each attempt that ended, and a request when a limit passed. A limit changes
+ * nothing until that request is read back, so that all who fold `requests` see the same.
+ */
+export const trackRollouts: Processor<Request["type"], Row, Out> = {
+  name: "track-rollouts",
+  reads: "requests",
+  writes: ["rollouts", "spans", "requests"],
+  rows: ["RolloutChanged"],
+  step(rows, event) {
+    const rollout = rows.get(row)?.value;
+    if (event.type === "Tick") return rollout === undefined ? {} : limitPassed(rollout, event);
+    const { project, rollout_id } = event.value;
+    if (event.key !== keyOf(project, rollout_id)) {
+      throw new LightningError(
+        "record-invalid",
+        `key: read ${event.key}, must be ${keyOf(project, rollout_id)} (project/rollout id)`,
+      );
+    }
+    return publish(rollout, decide(rollout, event, event.at), event);
+  },
+};
+
+function publish(
+  before: RolloutChanged | undefined,
+  { rollout, ended }: Decision,
+  event: Request & { readonly key: string },
+): Step<Row, Out> {
+  if (rollout === undefined) {
+    if (before === undefined) return {};
+    const gone = { topic: "rollouts", key: event.key, type: null, value: null } as const;
+    return { drop: "all", wakeAt: null, emit: [gone] };
+  }
+  // The timer that brought a time-out request is spent, so it is set again even when that was void.
+  if (rollout === before) return event.type === "TimeoutRequested" ? alarm(rollout) : {};
+  const fact: Tagged<"RolloutChanged"> = { type: "RolloutChanged", value: rollout };
+  const emit: Emitted<Out>[] = [{ ...fact, topic: "rollouts", key: event.key }];
+  if (ended !== null) {
+    emit.push({ type: "AttemptEnded", value: ended, topic: "spans", key: event.key });
+  }
+  return { put: [[row, fact]], emit, ...timerOf(before, rollout, event) };
+}
+
+/** A sign of life only moves deadlines away: the timer stays and is set again when it rings. */
+function timerOf(
+  before: RolloutChanged | undefined,
+  rollout: RolloutChanged,
+  event: Request,
+): Step<Row, Out> {
+  const quiet = event.type === "HeartbeatRequested" || event.type === "SequenceRequested";
+  const watched = before !== undefined && deadlineOf(before) !== null;
+  return quiet && watched && deadlineOf(rollout) !== null ? {} : alarm(rollout);
+}
+
+function alarm(rollout: RolloutChanged): Step<Row, Out> {
+  const deadline = deadlineOf(rollout);
+  return { wakeAt: deadline === null ? null : Math.ceil(deadline.at / 1000) };
+}
+
+function limitPassed(rollout: RolloutChanged, tick: Tick): Step<Row, Out> {
+  const deadline = deadlineOf(rollout);
+  if (deadline === null) return {};
+  if (deadline.at > tick.at.timestamp * 1000) return alarm(rollout);
+  const { limit, attemptId, at } = deadline;
+  const request: Emitted<Out> = {
+    type: "TimeoutRequested",
+    value: {
+      project: rollout.project,
+      rollout_id: rollout.rollout_id,
+      request_id: `tr-${shortHash([rollout.rollout_id, attemptId, limit, at].join("\u0000"))}`,
+      requested_at: tick.at.timestamp * 1000,
+      attempt_id: attemptId,
+      limit,
+      deadline: at,
+    },
+    topic: "requests",
+    key: tick.key,
+  };
+  return { emit: [request] };
+}

@@ -1,0 +1,147 @@
+import {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  fastify,
+  LogController,
+} from "fastify";
+import type { Registry } from "prom-client";
+import type { Append } from "../producer.ts";
+import { apiRoutes } from "./api/route.ts";
+import { type BodyLimits, defaultBodyLimits } from "./bodies.ts";
+import type { Gateway } from "./context.ts";
+import { answerTo, errorBody } from "./errors.ts";
+import { createHeartbeat } from "./heartbeats.ts";
+import { validationError } from "./json.ts";
+import { createMetrics } from "./metrics.ts";
+import { otlpRoutes } from "./otlp/route.ts";
+import type { Resources, Rollouts, Sql } from "./ports.ts";
+import { projectOf } from "./project.ts";
+import { proxyRoutes } from "./proxy/route.ts";
+import { defaultProxySettings, type ProxySettings } from "./proxy/settings.ts";
+
+/** What a gateway is made of. */
+export type GatewayOptions = {
+  readonly append: Append;
+  readonly rollouts: Rollouts;
+  readonly resources: Resources;
+  readonly sql: Sql;
+  /** Metrics are registered here; one gateway per registry. */
+  readonly registry: Registry;
+  readonly logger: FastifyBaseLogger;
+  /** Names of the credit strategies a project may choose; at least one. */
+  readonly strategies: readonly string[];
+  /** Address clients reach the gateway at; absent: as they say in the Host header. */
+  readonly publicUrl?: string;
+  readonly bodyLimits?: BodyLimits;
+  readonly proxy?: Partial<ProxySettings>;
+  /** ms since epoch. */
+  readonly now?: () => number;
+};
+
+/** Longest time for a request to arrive whole, ms: against senders that trickle. */
+const requestTimeout = 120_000;
+
+/**
+ * The HTTP front of the pipeline, not yet listening. Every API is served at the root for the project
+ * `default` and below `/projects/<name>` for the others: OTLP (`/v1/traces`), the native API
+ * (`/api/v1`), the LLM proxy (`/rollout/<id>/attempt/<id>/v1`).
+ */
+export function buildGateway(options: GatewayOptions): FastifyInstance {
+  const gateway = contextOf(options);
+  const app = createApp(options);
+  app.setErrorHandler(async (error, request, reply) => {
+    const answer = answerTo(error);
+    gateway.metrics.errors.inc({ code: answer.code });
+    if (answer.code === "internal") request.log.error({ err: error }, "a request failed");
+    return reply.code(answer.status).headers(answer.headers).send(errorBody(answer));
+  });
+  app.setNotFoundHandler(async (request, reply) =>
+    notFound(reply, `${request.method} ${request.url.slice(0, 200)} is no address here`),
+  );
+  app.addHook("onResponse", async (request, reply) => {
+    const route = request.routeOptions.url ?? "none";
+    const labels = { route, method: request.method, status: String(reply.statusCode) };
+    gateway.metrics.requestSeconds.observe(labels, reply.elapsedTime / 1000);
+  });
+  addProbes(app, gateway);
+  for (const prefix of ["", "/projects/:project"]) {
+    app.register(
+      async (scope) => {
+        scope.addHook("onRequest", async (request) => {
+          projectOf(request);
+        });
+        scope.register(otlpRoutes(gateway));
+        scope.register(proxyRoutes(gateway));
+        scope.register(apiRoutes(gateway), { prefix: "/api/v1" });
+      },
+      { prefix },
+    );
+  }
+  return app;
+}
+
+function contextOf(options: GatewayOptions): Gateway {
+  const { append, rollouts, resources, sql, strategies, now = Date.now } = options;
+  const metrics = createMetrics(options.registry);
+  return {
+    append,
+    rollouts,
+    resources,
+    sql,
+    metrics,
+    heartbeat: createHeartbeat(rollouts, metrics, now),
+    now,
+    strategies,
+    publicUrl: options.publicUrl?.replace(/\/+$/, "") ?? null,
+    bodyLimits: options.bodyLimits ?? defaultBodyLimits,
+    proxy: { ...defaultProxySettings, ...options.proxy },
+  };
+}
+
+function createApp(options: GatewayOptions): FastifyInstance {
+  const app = fastify({
+    loggerInstance: options.logger,
+    // Never a line per request: those are counted.
+    logController: new LogController({ disableRequestLogging: true }),
+    requestTimeout,
+    bodyLimit: (options.bodyLimits ?? defaultBodyLimits).compressed,
+    routerOptions: { maxParamLength: 2000 },
+    ajv: {
+      customOptions: {
+        coerceTypes: false,
+        removeAdditional: false,
+        useDefaults: false,
+        allErrors: false,
+        strict: false,
+        // 1e999 parses to infinity, which is no number anyone meant.
+        strictNumbers: true,
+        verbose: true,
+      },
+    },
+    schemaErrorFormatter: validationError,
+    frameworkErrors: (error, _request, reply: FastifyReply) => {
+      const answer = answerTo(error);
+      reply.code(answer.status).send(errorBody(answer));
+    },
+  });
+  return app;
+}
+
+function addProbes(app: FastifyInstance, { rollouts, metrics }: Gateway): void {
+  app.get("/health", async () => ({ status: "ok" }));
+  app.get("/ready", async (_request, reply) => {
+    const { ready, behind } = rollouts.progress();
+    if (ready) return { status: "ready", behind };
+    return reply.code(503).header("retry-after", "1").send({ status: "catching up", behind });
+  });
+  app.get("/metrics", async (_request, reply) =>
+    reply
+      .header("content-type", metrics.registry.contentType)
+      .send(await metrics.registry.metrics()),
+  );
+}
+
+function notFound(reply: FastifyReply, message: string): FastifyReply {
+  return reply.code(404).send({ error: { code: "not-found", message } });
+}

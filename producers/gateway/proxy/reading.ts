@@ -1,0 +1,28 @@
+/** What engines send is read leniently: a field of another type counts as absent. */
+export type Json = Readonly<Record<string, unknown>>;
+
+/** The value when it is an object. */
+export function objectOf(value: unknown): Json | null {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+    ? (value as Json)
+    : null;
+}
+
+/** The value when it is a list; an empty one otherwise. */
+export function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+/** The value when it is text that is not empty. */
+export function textOf(value: unknown): string | null {
+  return typeof value === "string" && value !== "" ? value : null;
+}
+
+/** The object JSON text stands for; null when it is none. */
+export function parsedObject(text: string): Json | null {
+  try {
+    return objectOf(JSON.parse(text));
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import type { SpanRecorded } from "../../../schemas/types.ts";
+import { type TestGateway, testGateway } from "../testing.ts";
+
+type Seen = { readonly url: string; readonly body: Record<string, unknown>; readonly key: string };
+type Engine = (seen: Seen, attempt: number, signal: AbortSignal) => Response | Promise<Response>;
+
+export const apiKey = "sk-engine-secret";
+export const chat = "/rollout/r/attempt/at-1/v1/chat/completions";
+export const messages = [{ role: "user", content: "hello" }];
+
+/** A gateway whose engine is a function, with one LLM published and rollout `r` claimed. */
+export async function proxied(engine: Engine, resource: Record<string, unknown> = {}) {
+  const seen: Seen[] = [];
+  const gateway = await testGateway({
+    proxy: {
+      firstWaitMs: 1,
+      deadlineMs: 1000,
+      foldLagMs: 10,
+      fetch: async (url, init) => {
+        const headers = new Headers(init?.headers);
+        const call = {
+          url: String(url),
+          body: JSON.parse(String(init?.body)),
+          key: headers.get("authorization") ?? "",
+        };
+        seen.push(call);
+        return engine(call, seen.length, init?.signal ?? new AbortController().signal);
+      },
+    },
+  });
+  const main = {
+    kind: "llm",
+    endpoint: "http://u:p@engine/v1/?k=1",
+    model: "policy",
+    api_key: apiKey,
+  };
+  const endpoint = "http://engine/v1/";
+  const payload = { resources: { main_llm: { ...main, endpoint, ...resource } } };
+  await gateway.app.inject({ method: "PUT", url: "/api/v1/resources/main", payload });
+  await gateway.claimed("r");
+  const call = (body: object, headers: Record<string, string> = {}, url = chat) =>
+    gateway.app.inject({ method: "POST", url, payload: body, headers });
+  return { gateway, seen, call };
+}
+
+export function spans(gateway: TestGateway): SpanRecorded[] {
+  return gateway.log.records.flatMap((record) =>
+    record.type === "SpanRecorded" ? [record.value] : [],
+  );
+}
+
+export function onlySpan(gateway: TestGateway): SpanRecorded {
+  const [span, ...others] = spans(gateway);
+  assert.ok(span !== undefined && others.length === 0, "one span per call");
+  return span;
+}
+
+/** An engine's answer with two choices. */
+export const answer = {
+  id: "chatcmpl-1",
+  model: "policy",
+  system_fingerprint: "policy-v7",
+  prompt_token_ids: [1, 2, 3],
+  usage: { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 },
+  choices: [
+    {
+      index: 0,
+      finish_reason: "stop",
+      message: { role: "assistant", content: "room A" },
+      token_ids: [4, 5],
+      logprobs: {
+        content: [
+          { token: "a", logprob: -0.5 },
+          { token: "b", logprob: 0 },
+        ],
+      },
+    },
+    {
+      index: 1,
+      finish_reason: "length",
+      message: { role: "assistant", content: "B" },
+      token_ids: [6],
+    },
+  ],
+};
