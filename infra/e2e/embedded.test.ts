@@ -17,14 +17,18 @@ import { after, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { pino } from "pino";
-import { startKafka } from "../embedded/kafka.ts";
+import { childEnvironment } from "../config.ts";
+import { type Kafka, startKafka } from "../embedded/kafka.ts";
 import { kafkaJarsDir, kafkaVersion } from "../embedded/kafka-jars.js";
 import { findProcess } from "../embedded/owner.ts";
 import { createKafkaClient } from "../kafka/client.ts";
 
 const log = pino({ level: "silent" });
 const folders: string[] = [];
-after(() => {
+/** What a failed test may have left running. */
+const running: (() => unknown)[] = [];
+after(async () => {
+  for (const end of running) await end();
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 
@@ -34,8 +38,11 @@ function newFolder(): string {
   return folder;
 }
 
-const start = (dataDir: string, port = 0) =>
-  startKafka({ dataDir, jarsDir: kafkaJarsDir, log, port });
+async function start(dataDir: string, port = 0): Promise<Kafka> {
+  const kafka = await startKafka({ dataDir, jarsDir: kafkaJarsDir, log, port });
+  running.push(kafka.stop);
+  return kafka;
+}
 
 function clientOf(brokers: string) {
   return createKafkaClient(
@@ -60,6 +67,7 @@ async function write(brokers: string): Promise<number> {
     topics: [{ topic: "facts", numPartitions: 1 }],
     waitForLeaders: true,
   });
+  const before = Number((await admin.fetchTopicOffsets("facts"))[0]?.offset);
   const producer = kafka.producer({
     transactionalId: "t",
     idempotent: true,
@@ -73,11 +81,17 @@ async function write(brokers: string): Promise<number> {
     topics: [{ topic: "facts", partitions: [{ partition: 0, offset: "0" }] }],
   });
   await transaction.commit();
-  const [end] = await admin.fetchTopicOffsets("facts");
+  // A commit is answered before its marker is written.
+  const ends = async () => Number((await admin.fetchTopicOffsets("facts"))[0]?.offset);
+  let end = await ends();
+  for (let tries = 0; end === before && tries < 100; tries++) {
+    await sleep(50);
+    end = await ends();
+  }
   await producer.disconnect();
   await admin.disconnect();
   // A transaction takes two offsets: its record's and its marker's.
-  return Number(end?.offset) / 2;
+  return end / 2;
 }
 
 /** Runs a module of ours in a process of its own until it prints a line, and gives the line. */
@@ -87,6 +101,7 @@ async function runUntilLine(code: string): Promise<{ child: ChildProcess; line: 
     cwd: fileURLToPath(new URL("../..", import.meta.url)),
     stdio: ["ignore", "pipe", "inherit"],
   });
+  running.push(() => child.kill("SIGKILL"));
   const line = await new Promise<string>((done, fail) => {
     child.stdout.once("data", (bytes) => done(String(bytes).trim()));
     child.once("exit", (code) => fail(new Error(`exited with ${code}`)));
@@ -242,7 +257,7 @@ describe("set-up", () => {
     writeFileSync(join(root, "package.json"), '{"type":"module"}');
     return root;
   }
-  const setUp = (root: string, env = process.env) => {
+  const setUp = (root: string, env: Record<string, string> = childEnvironment({})) => {
     const script = join(root, "infra", "setup.js");
     const done = spawnSync(process.execPath, [script], { env, encoding: "utf8" });
     return { status: done.status, said: done.stdout + done.stderr };
@@ -286,7 +301,7 @@ describe("set-up", () => {
     const manifest = { type: "module", dependencies: { ours: "file:ours" } };
     writeFileSync(join(root, "package.json"), JSON.stringify(manifest));
     execFileSync("npm", ["install", "--package-lock-only", "--offline", "--silent"], { cwd: root });
-    const env = { ...process.env, KAFKA_BROKERS: "kafka:9092" };
+    const env = childEnvironment({ KAFKA_BROKERS: "kafka:9092" });
     assert.match(setUp(root, env).said, /^Installing the dependencies \(npm ci\) …\n$/);
     assert.ok(statSync(join(root, "node_modules", "ours")).isDirectory());
     assert.deepEqual(setUp(root, env), { status: 0, said: "" });

@@ -5,6 +5,7 @@ import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
 import { messageOf } from "../../schemas/errors.ts";
 import { exception } from "./clickhouse-exception.ts";
 import { headerOf } from "./clickhouse-request.ts";
+import { decodeLz4 } from "./lz4-frame.ts";
 
 const decoders: Readonly<Record<string, () => Transform>> = {
   gzip: createGunzip,
@@ -35,15 +36,17 @@ export async function* bodyOf(request: IncomingMessage, limit: number): AsyncGen
   }
 }
 
+const keepOpen = { destroyOnReturn: false };
+
 function decoded(request: IncomingMessage): AsyncIterable<unknown> {
   const encoding = (headerOf(request, "content-encoding") ?? "identity").trim().toLowerCase();
-  const keepOpen = { destroyOnReturn: false };
   if (encoding === "identity" || encoding === "") return request.iterator(keepOpen);
+  if (encoding === "lz4") return decodeLz4(request.iterator(keepOpen) as AsyncIterable<Buffer>);
   const create = decoders[encoding];
   if (create === undefined) {
     throw exception(
       48,
-      `Content-Encoding ${encoding} is not supported here: use gzip, deflate or br`,
+      `Content-Encoding ${encoding} is not supported here: use gzip, deflate, br or lz4`,
     );
   }
   const decoder: Readable = request.pipe(create());

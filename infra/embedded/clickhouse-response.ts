@@ -97,7 +97,7 @@ export async function sendStream(
   try {
     for (let next = first; next.done !== true; next = await chunks.next()) {
       if (response.destroyed) return;
-      if (!out.write(next.value)) await Promise.race([once(out, "drain"), once(response, "close")]);
+      if (!out.write(next.value)) await drained(out, response);
     }
     out.end();
   } catch (error) {
@@ -108,6 +108,19 @@ export async function sendStream(
   } finally {
     await chunks.return(undefined);
   }
+}
+
+/** Resolves when more can be written, or when nobody reads any more. */
+function drained(out: Writable, response: ServerResponse): Promise<void> {
+  return new Promise((done) => {
+    const end = () => {
+      out.off("drain", end);
+      response.off("close", end);
+      done();
+    };
+    out.on("drain", end);
+    response.on("close", end);
+  });
 }
 
 function encoded(request: IncomingMessage, response: ServerResponse, compress: boolean): Writable {

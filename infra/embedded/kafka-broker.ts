@@ -61,7 +61,6 @@ export async function launchBroker(launch: Launch): Promise<Broker> {
     port: ports.client,
     exited,
     async stop() {
-      child.ref();
       child.kill("SIGTERM");
       const timer = setTimeout(() => child.kill("SIGKILL"), stopTimeoutMs + archive.extraMs);
       await exited;
@@ -75,7 +74,7 @@ export function adoptBroker(folder: string, self: ProcessId, port: number): Brok
   // Not a child: nobody tells us when it ends.
   let end = () => {};
   const exited = new Promise<string>((done) => {
-    const watch = setInterval(() => isRunning(self) || end(), 250).unref();
+    const watch = setInterval(() => isRunning(self) || end(), 250);
     end = () => {
       clearInterval(watch);
       done(lastLines(folder));
@@ -116,7 +115,6 @@ function spawnJava(launch: Launch, archive: ClassArchive): ChildProcess {
     { cwd: folder, stdio: ["ignore", output, output], detached: true },
   );
   closeSync(output);
-  child.unref();
   return child;
 }
 

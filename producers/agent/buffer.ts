@@ -105,7 +105,11 @@ export function createSpanBuffer(exporter: Exporter, options: BufferOptions = {}
       dropping.note(1, facts);
     },
     async room() {
+      if (hasRoom()) return;
+      // The pump's own timers keep no process alive; somebody waiting for them must.
+      const alive = setInterval(() => undefined, 60_000);
       while (!hasRoom()) await waiting.wait();
+      clearInterval(alive);
     },
     flush,
     stats: () => ({

@@ -50,13 +50,13 @@ test("named dimensions put the primary first and keep the order of the others", 
 
 test("a reward that is no finite number, or without its primary, is refused by name", async () => {
   await spansIn(() => {
-    assert.throws(() => emitReward(Number.NaN), refuses("reward is NaN"));
+    assert.throws(() => emitReward(Number.NaN), refuses("reward is the number NaN"));
     assert.throws(() => emitReward("1" as never), refuses("reward is a string"));
     assert.throws(() => emitReward(null as never), refuses("reward is null"));
     assert.throws(() => emitReward({ a: 1 }), refuses("primaryKey is undefined"));
     assert.throws(() => emitReward({ a: 1 }, { primaryKey: "b" }), refuses('one of ["a"]'));
     const odd = { a: 1, b: Number.POSITIVE_INFINITY };
-    assert.throws(() => emitReward(odd, { primaryKey: "a" }), refuses("b is Infinity"));
+    assert.throws(() => emitReward(odd, { primaryKey: "a" }), refuses("b is the number Infinity"));
   });
 });
 
@@ -95,7 +95,7 @@ test("messages, exceptions and annotations have the reference's names and attrib
 
 test("wrong arguments are refused by name and the caller's attributes win a clash", async () => {
   const spans = await spansIn(async () => {
-    assert.throws(() => emitMessage(1 as never), refuses("message is a number"));
+    assert.throws(() => emitMessage(1 as never), refuses("message is the number 1"));
     assert.throws(() => emitException("x" as never), refuses("exception is a string"));
     assert.throws(() => emitAnnotation({ a: { b: null } }), refuses("a.b is null"));
     assert.throws(() => emitObject({ a: new Set() }), refuses("a is an instance of Set"));

@@ -226,7 +226,7 @@ function invalid(
   value: unknown,
   allowed: string,
 ): LightningError {
-  const read = typeof value === "number" ? String(value) : kindOf(value);
+  const read = typeof value === "number" ? `the number ${value}` : kindOf(value);
   return new LightningError(
     "request-invalid",
     `${caller}: ${argument} is ${read}, allowed is ${allowed}`,

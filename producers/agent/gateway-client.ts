@@ -38,29 +38,32 @@ export type GatewayOptions = {
   readonly retryMs?: number;
 };
 
-/** A client of one project. Every call carries a request id that its retries keep, so each counts once. */
+/** A client of one project. Each call carries a request id that its retries keep, so each counts once. */
 export function createGatewayClient(options: GatewayOptions): GatewayClient {
   const { gatewayUrl, project, timeoutMs = 15_000, retryMs = 60_000 } = options;
-  const base = `${projectUrl(gatewayUrl, project)}/api/v1/rollouts`;
+  const root = projectUrl(gatewayUrl, project);
+  const base = `${root}/api/v1/rollouts`;
   const headers: Record<string, string> = { "content-type": "application/json" };
   if (options.apiKey !== undefined) headers.authorization = `Bearer ${options.apiKey}`;
   const call = (path: string, body: object, forMs = retryMs): Promise<unknown> => {
     const text = JSON.stringify({ request_id: randomUUID(), ...body });
     return sendWithRetries(() => post(`${base}${path}`, headers, text, timeoutMs), forMs);
   };
+  const rollouts = async (path: string, body: object): Promise<readonly Rollout[]> => {
+    const answer = await call(path, body);
+    if (Array.isArray(answer)) return answer.map((each) => rolloutFrom(each, project, root));
+    throw new LightningError("gateway-unavailable", `${base}${path} answered no list`);
+  };
   return {
-    async start(input, rollout, workerId) {
-      const { mode, metadata, config, resourcesId, groupId, groupSize } = rollout;
+    async start(input, options, workerId) {
+      const { mode, metadata, config, resourcesId, groupId, groupSize } = options;
       const body = { input, mode, metadata, config, start: true, worker_id: workerId };
       const group = { resources_id: resourcesId, group_id: groupId, group_size: groupSize };
-      return rolloutFrom(await call("", { ...body, ...group }), project);
+      const [rollout, ...more] = await rollouts("", { ...body, ...group });
+      if (rollout !== undefined && more.length === 0) return rollout;
+      throw new LightningError("gateway-unavailable", `${base} answered without one rollout`);
     },
-    async claim(workerId, limit) {
-      const answer = await call("/claim", { worker_id: workerId, limit });
-      const { rollouts } = answer as { rollouts?: unknown };
-      if (Array.isArray(rollouts)) return rollouts.map((each) => rolloutFrom(each, project));
-      throw new LightningError("gateway-unavailable", `${base}/claim: rollouts is no list`);
-    },
+    claim: (workerId, limit) => rollouts("/claim", { worker_id: workerId, limit }),
     async heartbeat(attempt) {
       // One try: the next heartbeat is the retry.
       await call(`${attemptPath(attempt)}/heartbeat`, {}, 0);

@@ -30,7 +30,8 @@ test("a wrapped function is an operation with its inputs by name and its output"
     "agentlightning.operation.name": "search",
     "agentlightning.operation.input.query": "a",
     "agentlightning.operation.input.limit": 2,
-    "agentlightning.operation.input.rest": [7, 8],
+    "agentlightning.operation.input.rest.0": 7,
+    "agentlightning.operation.input.rest.1": 8,
     "agentlightning.operation.output.hits.0.id": "a",
     "agentlightning.operation.output.limit": 2,
     "agentlightning.operation.output.rest": [7, 8],
@@ -92,7 +93,7 @@ test("a block sets input, output and attributes, and is nameless unless named", 
   });
   assert.deepEqual(ownAttributes(span), {
     category: "tool",
-    "agentlightning.operation.input.args": [1],
+    "agentlightning.operation.input.args.0": 1,
     "agentlightning.operation.input.q.z": [1, 2],
     "agentlightning.operation.output.n.0.a": 1,
   });
@@ -199,6 +200,8 @@ test("parameter names are read where there are any, else the inputs are args", (
     undefined,
   );
   assert.equal(name(Math.max), undefined);
-  assert.deepEqual(boundInputs(undefined, [1, { a: 2 }]), { args: [1, { a: 2 }] });
-  assert.deepEqual(boundInputs([{ name: "a", rest: false }], [1, 2]), { args: [1, 2] });
+  assert.deepEqual(boundInputs(undefined, [1, { a: 2 }]), { args: { "0": 1, "1": { a: 2 } } });
+  assert.deepEqual(boundInputs([{ name: "a", rest: false }], [1, 2]), {
+    args: { "0": 1, "1": 2 },
+  });
 });

@@ -4,7 +4,7 @@ import { currentAttempt, currentScope, type Emitting } from "./attempt.ts";
 import { type EmitOptions, type Emitted, exceptionAttributes, started, tracerFor } from "./emit.ts";
 import { flatten, kindOf, sanitise } from "./flatten.ts";
 import { keys, spanNames } from "./names.ts";
-import { boundInputs, parametersOf } from "./parameters.ts";
+import { boundInputs, indexed, parametersOf } from "./parameters.ts";
 import { pointTime } from "./sequence.ts";
 
 export type OperationOptions = EmitOptions & {
@@ -166,7 +166,7 @@ function fail({ span, end }: Recorded, error: unknown): void {
 function blockOf({ set, emitted, ended }: Recorded): Operation {
   return {
     setInput(args, named = {}) {
-      set(captured(keys.operationInput, { args, ...named }));
+      set(captured(keys.operationInput, { args: indexed(args), ...named }));
     },
     setOutput: (value) => set(captured(keys.operationOutput, value)),
     setAttributes: (attributes) => set(sanitise(flatten(attributes))),

@@ -29,9 +29,17 @@ export function boundInputs(
   args: readonly unknown[],
 ): Record<string, unknown> {
   const takesAll = parameters?.at(-1)?.rest === true || args.length <= (parameters?.length ?? -1);
-  if (parameters === undefined || !takesAll) return { args };
-  const entries = parameters.map(({ name, rest }, i) => [name, rest ? args.slice(i) : args[i]]);
+  if (parameters === undefined || !takesAll) return { args: indexed(args) };
+  const entries = parameters.map(({ name, rest }, i) => [
+    name,
+    rest ? indexed(args.slice(i)) : args[i],
+  ]);
   return Object.fromEntries(entries);
+}
+
+/** Arguments each under its position: a list of numbers is no one value when they are arguments. */
+export function indexed(args: readonly unknown[]): Record<string, unknown> {
+  return Object.fromEntries(args.map((value, i) => [String(i), value]));
 }
 
 /** Splits at the commas of the outermost level up to the closing parenthesis. */

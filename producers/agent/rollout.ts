@@ -11,12 +11,14 @@ export type Rollout = Attempt & {
   readonly metadata: Readonly<Record<string, unknown>>;
   /** 1 for the first attempt. */
   readonly attempt: number;
+  /** Base URL for LLM calls through the gateway, which records them as spans of this attempt. */
+  readonly openaiBaseUrl: string;
   /** The gateway's answer, whole. */
   readonly raw: Readonly<Record<string, unknown>>;
 };
 
 /** Reads a rollout of the gateway's API; throws `gateway-unavailable` for an answer without ids. */
-export function rolloutFrom(answer: unknown, project: string): Rollout {
+export function rolloutFrom(answer: unknown, project: string, root: string): Rollout {
   const raw = objectOf(answer);
   const attempts = Array.isArray(raw.attempts) ? raw.attempts : [];
   const attempt = objectOf(raw.attempt ?? attempts.at(-1));
@@ -28,6 +30,7 @@ export function rolloutFrom(answer: unknown, project: string): Rollout {
       `the gateway's answer has rollout_id ${JSON.stringify(rolloutId)} and attempt_id ${JSON.stringify(attemptId)}, expected two texts`,
     );
   }
+  const path = `/rollout/${encodeURIComponent(rolloutId)}/attempt/${encodeURIComponent(attemptId)}`;
   return {
     ...validAttempt({ project, rolloutId, attemptId }),
     input: raw.input,
@@ -36,6 +39,8 @@ export function rolloutFrom(answer: unknown, project: string): Rollout {
     resourcesVersion: typeof raw.resources_version === "number" ? raw.resources_version : null,
     metadata: objectOf(raw.metadata),
     attempt: typeof attempt.sequence_id === "number" ? attempt.sequence_id : 1,
+    openaiBaseUrl:
+      typeof raw.openai_base_url === "string" ? raw.openai_base_url : `${root}${path}/v1`,
     raw,
   };
 }

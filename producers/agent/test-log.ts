@@ -10,6 +10,8 @@ export type MemoryLog = {
   readonly append: Append;
   /** Thrown by `append` while set. */
   failure: Error | undefined;
+  /** True: a failing `append` has written all the same; only its answer is lost. */
+  answerLost: boolean;
   readonly calls: () => number;
 };
 
@@ -18,12 +20,13 @@ export function memoryLog(): MemoryLog {
   const log: MemoryLog = {
     records: [],
     failure: undefined,
+    answerLost: false,
     calls: () => calls,
     async append(records) {
       calls++;
       await new Promise((resolve) => setImmediate(resolve));
+      if (log.failure === undefined || log.answerLost) log.records.push(...records);
       if (log.failure !== undefined) throw log.failure;
-      log.records.push(...records);
     },
   };
   return log;

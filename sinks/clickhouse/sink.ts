@@ -12,7 +12,8 @@ export type ClickHouseSinkOptions = {
   readonly deadLetters?: readonly string[];
 };
 
-const reads = ["rollouts", "spans", "steps", "transitions", "resources", "batches"] as const;
+/** Topics of the product that become tables. */
+export const reads = ["rollouts", "spans", "steps", "transitions", "resources", "batches"] as const;
 
 /**
  * The log → ClickHouse. One insert per delivery and table, whole or not at all, under a token made

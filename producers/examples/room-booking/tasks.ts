@@ -1,4 +1,12 @@
-import { type Equipment, equipmentKinds, hours, isFree, type Room, rooms, timeOf } from "./rooms.ts";
+import {
+  type Equipment,
+  equipmentKinds,
+  hours,
+  isFree,
+  type Room,
+  rooms,
+  timeOf,
+} from "./rooms.ts";
 
 /** What somebody wants, and how they say it. `request` is all the agent is given. */
 export type Task = {
@@ -9,8 +17,10 @@ export type Task = {
   readonly equipment: readonly Equipment[];
 };
 
-/** The room meets everything the task asks for. */
-export function isAdequate(room: Room, { people, hour, equipment }: Omit<Task, "request" | "id">): boolean {
+type Wish = Omit<Task, "request" | "id">;
+
+/** The room meets everything that is wished for. */
+export function isAdequate(room: Room, { people, hour, equipment }: Wish): boolean {
   return (
     room.seats >= people &&
     isFree(room, hour) &&
@@ -18,30 +28,67 @@ export function isAdequate(room: Room, { people, hour, equipment }: Omit<Task, "
   );
 }
 
+const mostPeople = 12;
+
 const phrasings = [
-  (people: number, time: string, wish: string) => `Find a room for ${people} people at ${time}${wish}.`,
-  (people: number, time: string, wish: string) => `We are ${people} people and need a room at ${time}${wish}.`,
-  (people: number, time: string, wish: string) => `Please book a room at ${time} for ${people} people${wish}.`,
+  (people: number, time: string, wish: string) =>
+    `Find a room for ${people} people at ${time}${wish}`,
+  (people: number, time: string, wish: string) =>
+    `We are ${people} people and need a room at ${time}${wish}`,
+  (people: number, time: string, wish: string) =>
+    `Please book a room at ${time} for ${people} people${wish}`,
 ];
 
-function wishes(): Equipment[][] {
-  const pairs = equipmentKinds.flatMap((one, i) => equipmentKinds.slice(i + 1).map((two) => [one, two]));
-  return [[], ...equipmentKinds.map((kind) => [kind]), ...pairs];
+/** Every wish that some room meets. */
+function allWishes(): Wish[] {
+  const pairs = equipmentKinds.flatMap((one, i) =>
+    equipmentKinds.slice(i + 1).map((two) => [one, two]),
+  );
+  const sets: Equipment[][] = [[], ...equipmentKinds.map((kind) => [kind]), ...pairs];
+  const people = Array.from({ length: mostPeople - 1 }, (_, i) => i + 2);
+  return people
+    .flatMap((n) =>
+      hours.flatMap((hour) => sets.map((equipment) => ({ people: n, hour, equipment }))),
+    )
+    .filter((wish) => rooms.some((room) => isAdequate(room, wish)));
 }
 
-export function generateTasks(seed: number, train: number, heldOut: number): { train: Task[]; heldOut: Task[] } {
-  const random = mulberry(seed);
-  const all = [2,3,4,5,6,7,8,9,10,11,12].flatMap((people) => hours.flatMap((hour) => wishes().map((equipment) => ({ people, hour, equipment }))))
-    .filter((wish) => rooms.some((room) => isAdequate(room, wish)));
-  for (let i = all.length - 1; i > 0; i--) { const j = Math.floor(random() * (i + 1)); [all[i], all[j]] = [all[j]!, all[i]!]; }
-  const tasks = all.map((w) => {
-    const wish = w.equipment.length === 0 ? "" : ` with a ${w.equipment.join(" and a ")}`;
-    const phrase = phrasings[Math.floor(random() * phrasings.length)]!;
-    return { ...w, id: `${w.people}-${w.hour}-${w.equipment.join("-")}`, request: phrase(w.people, timeOf(w.hour), wish) };
+/**
+ * Tasks drawn from a seed: the same seed gives the same tasks, and no wish is in both sets. About
+ * 500 wishes can be met; asking for more than there are gives all there are.
+ */
+export function generateTasks(
+  seed: number,
+  train: number,
+  heldOut: number,
+): { readonly train: Task[]; readonly heldOut: Task[] } {
+  const random = mulberry32(seed);
+  const tasks = shuffled(allWishes(), random).map((wish): Task => {
+    const phrase = phrasings[Math.floor(random() * phrasings.length)] ?? phrasings[0];
+    const things = wish.equipment.length === 0 ? "" : ` with a ${wish.equipment.join(" and a ")}`;
+    return {
+      ...wish,
+      id: `${wish.people}-people-${wish.hour}-${wish.equipment.join("-") || "anything"}`,
+      request: phrase?.(wish.people, timeOf(wish.hour), things) ?? "",
+    };
   });
   return { heldOut: tasks.slice(0, heldOut), train: tasks.slice(heldOut, heldOut + train) };
 }
-function mulberry(seed: number) {
+
+function shuffled<T>(items: T[], random: () => number): T[] {
+  for (let i = items.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    const [a, b] = [items[i], items[j]];
+    if (a !== undefined && b !== undefined) {
+      items[i] = b;
+      items[j] = a;
+    }
+  }
+  return items;
+}
+
+/** A small seeded generator (mulberry32): the examples import nothing of the product. */
+function mulberry32(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

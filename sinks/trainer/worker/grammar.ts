@@ -1,7 +1,10 @@
 import { kindOf, knownTokens, markId, type TokenKind } from "./vocabulary.ts";
 
 /** One argument of a declared function and the tokens it may be. */
-export type ParameterRead = { readonly name: readonly number[]; readonly values: readonly number[] };
+export type ParameterRead = {
+  readonly name: readonly number[];
+  readonly values: readonly number[];
+};
 
 /** A function that a prompt declares and the model can call: its name and each value are one token. */
 export type FunctionRead = { readonly name: number; readonly parameters: readonly ParameterRead[] };

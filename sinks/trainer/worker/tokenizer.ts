@@ -5,9 +5,9 @@ import {
   kindOf,
   newline,
   space,
+  type TokenKind,
   textId,
   textOf,
-  type TokenKind,
 } from "./vocabulary.ts";
 
 // A time of day, a number, a word, one blank, or one other character.

@@ -5,7 +5,15 @@
  */
 
 /** What a token is. `closing` punctuation hugs the text before it, `opening` the text after it. */
-export type TokenKind = "mark" | "word" | "number" | "time" | "closing" | "opening" | "gap" | "byte";
+export type TokenKind =
+  | "mark"
+  | "word"
+  | "number"
+  | "time"
+  | "closing"
+  | "opening"
+  | "gap"
+  | "byte";
 
 const marks = [
   "<system>",

@@ -1,0 +1,330 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { context, ROOT_CONTEXT, trace } from "@opentelemetry/api";
+import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
+import { codeOf, LightningError } from "../../schemas/errors.ts";
+import { attributesToObject } from "../attributes.ts";
+import { currentAttempt, withAttempt } from "./attempt.ts";
+import { emitMessage, emitReward } from "./emit.ts";
+import { createLightning } from "./lightning.ts";
+import { createStampProcessor, stampOf } from "./stamp.ts";
+import { loopbackGateway } from "./test-gateway.ts";
+import { memoryLightning, spansOf } from "./test-log.ts";
+
+const ids = { rolloutId: "ro-1", attemptId: "at-1" };
+
+test("a rollout is started, run in its context, delivered, and only then ended", async () => {
+  const gateway = await loopbackGateway();
+  const { log, lightning } = memoryLightning({
+    gatewayUrl: gateway.url,
+    buffer: { lingerMs: 500 },
+  });
+  let delivered = -1;
+  gateway.onEnd = () => {
+    delivered = log.records.length;
+  };
+  const answer = await lightning.rollout({ people: 4 }, async (rollout) => {
+    assert.deepEqual(rollout.input, { people: 4 });
+    assert.equal(rollout.openaiBaseUrl, `${gateway.url}/rollout/ro-1/attempt/at-ro-1/v1`);
+    assert.equal(currentAttempt()?.attemptId, "at-ro-1");
+    await emitReward(1);
+    await emitMessage("booked");
+    return 42;
+  });
+  assert.deepEqual([answer, delivered], [42, 2]);
+  assert.equal(gateway.ended.get("ro-1")?.status, "succeeded");
+  await lightning.shutdown();
+  await gateway.close();
+});
+
+test("a rollout that throws ends failed, with its spans, and the error is thrown on", async () => {
+  const gateway = await loopbackGateway();
+  const { log, lightning } = memoryLightning({ gatewayUrl: gateway.url });
+  const run = lightning.rollout("x", async () => {
+    await emitMessage("before");
+    throw new TypeError("no room");
+  });
+  await assert.rejects(run, /no room/);
+  assert.deepEqual(gateway.ended.get("ro-1")?.error, "TypeError: no room");
+  assert.equal(log.records.length, 1);
+  await lightning.shutdown();
+  await gateway.close();
+});
+
+test("a rollout whose spans are not delivered is no success", async () => {
+  const gateway = await loopbackGateway();
+  const { log, lightning } = memoryLightning({
+    gatewayUrl: gateway.url,
+    buffer: { flushTimeoutMs: 30 },
+  });
+  log.failure = new LightningError("kafka-unavailable", "no broker");
+  const run = lightning.rollout("x", () => emitMessage("stuck"));
+  await assert.rejects(run, (error) => codeOf(error) === "deadline-passed");
+  assert.match(gateway.ended.get("ro-1")?.error ?? "", /not acknowledged.*no broker/);
+  log.failure = undefined;
+  await lightning.shutdown();
+  await gateway.close();
+});
+
+test("an end that comes too late is a conflict, and a busy gateway is asked again", async () => {
+  const gateway = await loopbackGateway();
+  const { lightning } = memoryLightning({ gatewayUrl: gateway.url });
+  gateway.troubles.push(503, 503);
+  gateway.ended.set("ro-1", { status: "timeout", error: null });
+  const run = lightning.rollout("x", () => 1);
+  await assert.rejects(run, (error) => codeOf(error) === "conflict");
+  const starts = gateway.seen.filter(({ path }) => path.endsWith("/rollouts"));
+  const requestIds = starts.map(({ body }) => JSON.parse(body.toString()).request_id);
+  assert.deepEqual([starts.length, new Set(requestIds).size], [3, 1]);
+  await lightning.shutdown();
+  await gateway.close();
+});
+
+test("an agent works off the queue side by side, each rollout in its own context", async () => {
+  const gateway = await loopbackGateway();
+  for (let i = 0; i < 20; i++) gateway.queue.push({ id: `q-${i}`, input: i, attempt: null });
+  const { log, lightning } = memoryLightning({
+    gatewayUrl: `${gateway.url}/projects/rooms`,
+    heartbeatMs: 5,
+  });
+  gateway.troubles.push(503);
+  const stop = new AbortController();
+  let most = 0;
+  let now = 0;
+  const summary = await lightning.runAgent({
+    workerId: "w-1",
+    concurrency: 4,
+    maxRollouts: 20,
+    pollMs: 1,
+    signal: stop.signal,
+    agent: async ({ input, rolloutId }) => {
+      most = Math.max(most, ++now);
+      await sleep(Number(input) % 5 === 0 ? 12 : 2);
+      await emitMessage(String(input));
+      assert.equal(currentAttempt()?.rolloutId, rolloutId);
+      now--;
+      if (input === 7) throw new Error("seven");
+      return Number(input) / 20;
+    },
+  });
+  assert.deepEqual(summary, { succeeded: 19, failed: 1 });
+  assert.equal(most, 4);
+  assert.equal(gateway.ended.size, 20);
+  assert.equal(gateway.ended.get("q-7")?.error, "Error: seven");
+  const spans = spansOf(log);
+  assert.ok(spans.every(({ project }) => project === "rooms"));
+  for (let i = 0; i < 20; i++) {
+    const own = spans.filter(({ rollout_id }) => rollout_id === `q-${i}`);
+    assert.deepEqual(
+      own.map(({ name, sequence_id }) => [name, sequence_id]),
+      [["agentlightning.message", 1], ...(i === 7 ? [] : [["agentlightning.annotation", 2]])],
+    );
+  }
+  assert.ok(gateway.seen.some(({ path }) => path.endsWith("/heartbeat")));
+  await lightning.shutdown();
+  await gateway.close();
+});
+
+test("an agent told to stop finishes what it has and claims nothing more", async () => {
+  const gateway = await loopbackGateway();
+  for (let i = 0; i < 5; i++) gateway.queue.push({ id: `s-${i}`, input: i, attempt: null });
+  const { lightning } = memoryLightning({ gatewayUrl: gateway.url });
+  const stop = new AbortController();
+  const agent = async (): Promise<void> => {
+    stop.abort();
+    await sleep(10);
+  };
+  const summary = await lightning.runAgent({
+    workerId: "w",
+    concurrency: 2,
+    agent,
+    signal: stop.signal,
+  });
+  assert.deepEqual([summary.succeeded, gateway.queue.length, gateway.ended.size], [2, 3, 2]);
+  await lightning.shutdown();
+  await gateway.close();
+});
+
+test("spans of any instrumented framework come along, with parents, ids and all attributes", async () => {
+  const { log, lightning } = memoryLightning({ register: true });
+  const framework = trace.getTracer("some-framework", "1.2.3", { schemaUrl: "https://schema/1" });
+  const attributes = Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`p.${i}`, i]));
+  framework.startSpan("before any rollout").end();
+  await lightning.withAttempt(ids, () =>
+    framework.startActiveSpan("chain", { attributes }, async (chain) => {
+      await sleep(1);
+      framework.startSpan("llm", { kind: 2 }).end();
+      await emitMessage("inside");
+      chain.end();
+    }),
+  );
+  assert.throws(
+    () =>
+      createLightning({ transport: { name: "x", send: async () => ({ count: 0, reason: "" }) } }),
+    (error) => codeOf(error) === "config-invalid",
+  );
+  assert.equal(lightning.stats().outside, 1);
+  await lightning.shutdown();
+  const spans = spansOf(log);
+  const [llm, message, chain] = spans;
+  assert.deepEqual(
+    spans.map(({ name, sequence_id }) => [name, sequence_id]),
+    [
+      ["llm", 2],
+      ["agentlightning.message", 3],
+      ["chain", 1],
+    ],
+  );
+  assert.deepEqual([llm?.parent_id, message?.parent_id], [chain?.span_id, chain?.span_id]);
+  assert.deepEqual(
+    [llm?.kind, llm?.scope_name, llm?.scope_version],
+    ["CLIENT", "some-framework", "1.2.3"],
+  );
+  assert.equal(llm?.extra, '{"scope_schema_url":"https://schema/1"}');
+  assert.equal(
+    Object.keys(chain?.attributes.longs ?? {}).filter((k) => k.startsWith("p.")).length,
+    300,
+  );
+});
+
+test("with a provider of one's own, whatever its limits, spans are stamped and delivered", async () => {
+  const { log, lightning } = memoryLightning();
+  const provider = new BasicTracerProvider({
+    spanLimits: { attributeCountLimit: 2 },
+    spanProcessors: [lightning.spanProcessor],
+  });
+  const attributes = { a: 1, b: 2, c: 3 };
+  lightning.withAttempt(ids, () => {
+    provider.getTracer("own").startSpan("limited", { attributes }).end();
+  });
+  await provider.forceFlush();
+  const [span] = spansOf(log);
+  assert.deepEqual([span?.rollout_id, span?.attempt_id], ["ro-1", "at-1"]);
+  assert.equal(span?.dropped_attributes, 5);
+  const shown = attributesToObject(span?.attributes ?? assert.fail("no span"));
+  assert.equal(shown["agentlightning.rollout_id"], "ro-1");
+  await lightning.shutdown();
+});
+
+test("spans outside of any rollout are left out and counted, or passed when told to", async () => {
+  for (const outside of ["drop", "pass"] as const) {
+    const passed: string[] = [];
+    const transport = {
+      name: "names",
+      async send(spans: readonly { readonly name: string }[]) {
+        passed.push(...spans.map(({ name }) => name));
+        return { count: 0, reason: "" };
+      },
+    };
+    const { lightning } = memoryLightning({ outside, transport });
+    const provider = new BasicTracerProvider({ spanProcessors: [lightning.spanProcessor] });
+    provider.getTracer("own").startSpan("stray").end();
+    await lightning.flush();
+    assert.deepEqual(passed, outside === "pass" ? ["stray"] : []);
+    assert.equal(lightning.stats().outside, outside === "pass" ? 0 : 1);
+    await lightning.shutdown();
+  }
+});
+
+test("a span that names its own rollout keeps it, one started from a captured context follows it", async () => {
+  const { log, lightning } = memoryLightning();
+  const provider = new BasicTracerProvider({ spanProcessors: [lightning.spanProcessor] });
+  const tracer = provider.getTracer("own");
+  const captured = lightning.withAttempt(ids, () => context.active());
+  lightning.withAttempt({ rolloutId: "ro-2", attemptId: "at-2" }, () => {
+    const own = { "agentlightning.rollout_id": "ro-9", "agentlightning.attempt_id": "at-9" };
+    tracer.startSpan("own", { attributes: own }).end();
+    tracer.startSpan("captured", {}, captured).end();
+    tracer.startSpan("root", { root: true }, ROOT_CONTEXT).end();
+  });
+  await lightning.shutdown();
+  assert.deepEqual(
+    spansOf(log).map(({ name, rollout_id, sequence_id }) => [name, rollout_id, sequence_id]),
+    [
+      ["own", "ro-9", null],
+      ["captured", "ro-1", 1],
+      ["root", "ro-2", 1],
+    ],
+  );
+});
+
+test("an attempt opened inside another starts a tree of its own", async () => {
+  const { log, lightning } = memoryLightning();
+  await lightning.withAttempt({ rolloutId: "outer", attemptId: "a" }, async () => {
+    const { withOperation } = await import("./operation.ts");
+    await withOperation({ name: "outer" }, async () => {
+      await lightning.withAttempt({ rolloutId: "inner", attemptId: "a" }, () => emitMessage("in"));
+      await emitMessage("out");
+    });
+  });
+  await lightning.shutdown();
+  const [inner, outer] = spansOf(log);
+  assert.deepEqual([inner?.rollout_id, inner?.parent_id], ["inner", null]);
+  assert.equal(outer?.rollout_id, "outer");
+  assert.notEqual(outer?.parent_id, null);
+});
+
+test("the stamp processor alone serves exporters of others", () => {
+  const seen: unknown[] = [];
+  const provider = new BasicTracerProvider({
+    spanProcessors: [
+      createStampProcessor(),
+      {
+        onStart: () => undefined,
+        onEnd: (span) =>
+          seen.push(span.attributes["agentlightning.rollout_id"], stampOf(span, "p")),
+        forceFlush: async () => undefined,
+        shutdown: async () => undefined,
+      },
+    ],
+  });
+  withAttempt({ rolloutId: "ro-st", attemptId: "at-1" }, () =>
+    provider.getTracer("own").startSpan("x").end(),
+  );
+  const attempt = { project: "default", rolloutId: "ro-st", attemptId: "at-1" };
+  assert.deepEqual(seen, ["ro-st", { attempt, sequenceId: 1 }]);
+});
+
+test("without a gateway a client emits, and says what is missing when asked for a rollout", async () => {
+  const { lightning } = memoryLightning();
+  await assert.rejects(
+    lightning.rollout("x", () => 1),
+    (error) => codeOf(error) === "config-invalid" && /gatewayUrl/.test(String(error)),
+  );
+  assert.throws(() => memoryLightning({ gatewayUrl: "localhost:1", project: "a/b" }), /project/);
+  await lightning.shutdown();
+});
+
+/** Runs a script that emits and never flushes; its transport writes names to stdout, slowly. */
+function child(end: string, signal?: NodeJS.Signals): Promise<{ out: string; status: unknown }> {
+  const script = `
+    import { createLightning } from ${JSON.stringify(new URL("lightning.ts", import.meta.url).href)};
+    import { emitMessage } from ${JSON.stringify(new URL("emit.ts", import.meta.url).href)};
+    const transport = { name: "stdout", async send(spans) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      for (const span of spans) process.stdout.write(span.name + "\\n");
+      return { count: 0, reason: "" };
+    } };
+    const lightning = createLightning({ transport, buffer: { lingerMs: 60_000 } });
+    lightning.withAttempt({ rolloutId: "r", attemptId: "a" }, () => { void emitMessage("x"); });
+    ${end}`;
+  const args = ["--import", "tsx", "--input-type=module", "--eval", script];
+  const running = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  let out = "";
+  running.stdout.on("data", (chunk) => {
+    out += chunk;
+    if (signal !== undefined && out === "ready\n") running.kill(signal);
+  });
+  return new Promise((resolve) => {
+    running.on("close", (code, by) => resolve({ out, status: code ?? by }));
+  });
+}
+
+test("a process that ends, or is told to, delivers what it holds", async () => {
+  const stay = 'setInterval(() => {}, 1000); process.stdout.write("ready\\n");';
+  const [done, killed] = await Promise.all([child(""), child(stay, "SIGTERM")]);
+  assert.deepEqual(done, { out: "agentlightning.message\n", status: 0 });
+  assert.deepEqual(killed, { out: "ready\nagentlightning.message\n", status: "SIGTERM" });
+});

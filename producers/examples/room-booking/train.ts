@@ -1,0 +1,212 @@
+import { bookRoom, type Model } from "./agent.ts";
+import { type Claimed, type GatewayClient, gatewayClient } from "./gateway-client.ts";
+import { grade } from "./grade.ts";
+import { generateTasks, type Task } from "./tasks.ts";
+
+export type TrainingOptions = {
+  /** Base URL of a gateway, with `/projects/<name>` for a project other than `default`. */
+  readonly gatewayUrl: string;
+  readonly seed: number;
+  /** Rounds at most; each enqueues `groups` × `groupSize` rollouts. */
+  readonly rounds: number;
+  readonly groups: number;
+  readonly groupSize: number;
+  readonly heldOut: number;
+  /** Held-out tasks tried after every round, to see how far it is. */
+  readonly probe: number;
+  /** Mean held-out reward at which it has learned. */
+  readonly target: number;
+  /** Rollouts that run at the same time. */
+  readonly concurrency: number;
+  /** Wait for a new policy after each round; false: nobody trains. */
+  readonly training: boolean;
+  /** A real model in place of the one that learns. */
+  readonly model?: Model;
+  readonly signal: AbortSignal;
+  onProgress(progress: Progress): void;
+};
+
+/** How far the training is; rewards are means over rollouts that ran here. */
+export type Progress = {
+  readonly round: number;
+  readonly rollouts: number;
+  /** Version of the policy the held-out tasks ran with. */
+  readonly version: number | null;
+  readonly trainReward: number | null;
+  readonly heldOutReward: number | null;
+  readonly whole: boolean;
+};
+
+const greedy = 0;
+const newVersionWithinMs = 20_000;
+
+/**
+ * Trains the room-booking agent through a gateway until it has learned: enqueues tasks, runs agents
+ * on what it claims, grades them and reports the reward; the rest (assembling, credit, training, new
+ * weights) happens elsewhere. Held-out tasks measure before, between and after.
+ */
+export async function trainRoomBooking(options: TrainingOptions): Promise<void> {
+  const gateway = gatewayClient(options.gatewayUrl);
+  const tasks = generateTasks(options.seed, 400, options.heldOut);
+  const workers = startAgents(gateway, options);
+  // Rollouts of an earlier run may still wait in the queue: the agents finish those as well.
+  try {
+    let rollouts = 0;
+    let latest = await measure(gateway, workers, options, tasks.heldOut, true, {
+      round: 0,
+      rollouts,
+      trainReward: null,
+    });
+    for (let round = 1; round <= options.rounds && !options.signal.aborted; round++) {
+      if (latest.whole && (latest.heldOutReward ?? 0) >= options.target) return;
+      const before = await gateway.policyVersion();
+      const chosen = pick(tasks.train, options.groups, options.seed * 7919 + before * 31 + round);
+      const requests = chosen.flatMap((task) => groupOf(task, options.groupSize));
+      const trainReward = mean(await runAll(gateway, workers, requests));
+      rollouts += requests.length;
+      if (options.training) await gateway.policyAfter(before, newVersionWithinMs);
+      const about = { round, rollouts, trainReward };
+      latest = await measure(
+        gateway,
+        workers,
+        options,
+        tasks.heldOut.slice(0, options.probe),
+        false,
+        about,
+      );
+      const isLast = round === options.rounds;
+      if (!isLast && (latest.heldOutReward ?? 0) < options.target) continue;
+      latest = await measure(gateway, workers, options, tasks.heldOut, true, about);
+    }
+  } finally {
+    await workers.stop();
+  }
+}
+
+type Enqueue = Parameters<GatewayClient["enqueue"]>[0][number];
+
+function groupOf(task: Task, size: number): Enqueue[] {
+  const group = `${task.id}-${crypto.randomUUID().slice(0, 8)}`;
+  return Array.from({ length: size }, () => ({
+    input: task,
+    mode: "train",
+    group_id: group,
+    group_size: size,
+    config: limits,
+  }));
+}
+
+/** A lost agent's rollout is tried again. */
+const limits = { timeout_seconds: 60, max_attempts: 3, retry_condition: ["failed", "timeout"] };
+
+async function measure(
+  gateway: GatewayClient,
+  workers: Agents,
+  options: TrainingOptions,
+  tasks: readonly Task[],
+  whole: boolean,
+  about: Pick<Progress, "round" | "rollouts" | "trainReward">,
+): Promise<Progress> {
+  const version = options.model === undefined ? await gateway.policyVersion() : null;
+  const requests = tasks.map((task): Enqueue => ({ input: task, mode: "val", config: limits }));
+  const heldOutReward = mean(await runAll(gateway, workers, requests));
+  const progress = { ...about, version, heldOutReward, whole };
+  options.onProgress(progress);
+  return progress;
+}
+
+async function runAll(
+  gateway: GatewayClient,
+  workers: Agents,
+  requests: readonly Enqueue[],
+): Promise<number[]> {
+  const enqueued = await gateway.enqueue(requests);
+  return workers.rewardsOf(enqueued);
+}
+
+type Agents = {
+  /** Rewards of these rollouts once they have ended; one that failed counts 0. */
+  rewardsOf(rolloutIds: readonly string[]): Promise<number[]>;
+  stop(): Promise<void>;
+};
+
+const idleMs = 20;
+
+/** Agents that claim what waits in the queue, `concurrency` at a time. */
+function startAgents(gateway: GatewayClient, options: TrainingOptions): Agents {
+  const rewards = new Map<string, number>();
+  const waiting = new Map<string, (reward: number) => void>();
+  let stopped = false;
+
+  async function work(workerId: string): Promise<void> {
+    while (!stopped && !options.signal.aborted) {
+      const [claimed] = await gateway.claim(workerId, 1);
+      if (claimed === undefined) {
+        await new Promise((resolve) => setTimeout(resolve, idleMs));
+        continue;
+      }
+      const reward = await runOne(gateway, claimed, options.model);
+      rewards.set(claimed.rollout_id, reward);
+      waiting.get(claimed.rollout_id)?.(reward);
+    }
+  }
+
+  const running = Array.from({ length: options.concurrency }, (_, i) => work(`agent-${i}`));
+  const failed = Promise.all(running).then(() => new Promise<never>(() => undefined));
+  failed.catch(() => undefined);
+  return {
+    rewardsOf: (ids) =>
+      Promise.race([
+        failed,
+        Promise.all(
+          ids.map(async (id) => {
+            const known =
+              rewards.get(id) ?? (await new Promise<number>((done) => waiting.set(id, done)));
+            rewards.delete(id);
+            waiting.delete(id);
+            return known;
+          }),
+        ),
+      ]),
+    async stop() {
+      stopped = true;
+      await Promise.allSettled(running);
+    },
+  };
+}
+
+async function runOne(
+  gateway: GatewayClient,
+  claimed: Claimed,
+  model: Model | undefined,
+): Promise<number> {
+  const task = claimed.input as Task;
+  try {
+    const temperature = claimed.mode === "val" ? greedy : 1;
+    const recorded = {
+      baseURL: claimed.openai_base_url,
+      apiKey: "unused",
+      model: model?.model ?? "main_llm",
+      temperature,
+    };
+    const reward = grade(task, await bookRoom(task.request, recorded));
+    await gateway.reward(claimed, reward);
+    await gateway.end(claimed, "succeeded");
+    return reward;
+  } catch (error) {
+    await gateway.end(claimed, "failed", error instanceof Error ? error.message : String(error));
+    return 0;
+  }
+}
+
+function mean(values: readonly number[]): number | null {
+  return values.length === 0 ? null : values.reduce((sum, v) => sum + v, 0) / values.length;
+}
+
+/** Different tasks each round, the same for the same seed. */
+function pick(tasks: readonly Task[], count: number, seed: number): Task[] {
+  const start = (Math.abs(seed) * 2_654_435_761) % Math.max(1, tasks.length);
+  return Array.from({ length: count }, (_, i) => tasks[(start + i * 37) % tasks.length]).filter(
+    (task) => task !== undefined,
+  );
+}
