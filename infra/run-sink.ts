@@ -22,7 +22,7 @@ export type SinkLimits = {
 export const defaultSinkLimits: SinkLimits = {
   maxRecords: 20_000,
   maxBytes: 32 * 1024 * 1024,
-  lingerMs: 500,
+  lingerMs: 1000,
 };
 
 /**
@@ -118,7 +118,13 @@ async function redeliver(state: State, intent: number): Promise<void> {
 
 function open(state: State): PartitionReader {
   const { runtime, topic, partition, next } = state;
-  return openReader(runtime.client, { topic, partition, from: next });
+  return openReader(runtime.client, {
+    topic,
+    partition,
+    from: next,
+    lingerMs: 250,
+    maxWaitMs: 1000,
+  });
 }
 
 async function deliverOn(state: State): Promise<void> {

@@ -76,10 +76,7 @@ export function cpuBetween(
   after: Readonly<Record<string, Usage>>,
 ): Record<string, number> {
   return Object.fromEntries(
-    Object.entries(after).map(([name, usage]) => [
-      name,
-      usage.cpuMs - (before[name]?.cpuMs ?? 0),
-    ]),
+    Object.entries(after).map(([name, usage]) => [name, usage.cpuMs - (before[name]?.cpuMs ?? 0)]),
   );
 }
 

@@ -1,6 +1,13 @@
 import { connectClickHouse } from "../../sinks/clickhouse/client.ts";
 import { generate, type LiveJob, type Loaded } from "./load.ts";
-import { apart, foldsGroup, gatewayGroup, type Settings, type Stack, whileMeasured } from "./stack.ts";
+import {
+  apart,
+  foldsGroup,
+  gatewayGroup,
+  type Settings,
+  type Stack,
+  whileMeasured,
+} from "./stack.ts";
 import { openWatch, type Watch } from "./watch.ts";
 
 /** Everything that `lightning up` runs, under a prefix and database of its own. */
@@ -13,7 +20,10 @@ export type Live = {
 
 /** The sink migrates a database that is there. */
 export async function makeDatabase(stack: Stack, name: string): Promise<void> {
-  const client = connectClickHouse({ url: stack.settings.CLICKHOUSE_URL ?? "", database: "default" });
+  const client = connectClickHouse({
+    url: stack.settings.CLICKHOUSE_URL ?? "",
+    database: "default",
+  });
   await client.command({ query: `CREATE DATABASE IF NOT EXISTS ${name}` });
   await client.close();
 }

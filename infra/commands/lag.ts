@@ -10,6 +10,7 @@ import type { KafkaClient } from "../kafka/client.ts";
 import {
   describeGroups,
   describeTopics,
+  endOffsets,
   existingTopics,
   type GroupFacts,
 } from "../kafka/inspect.ts";

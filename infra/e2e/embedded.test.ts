@@ -1,15 +1,6 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-} from "node:fs";
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,7 +8,7 @@ import { after, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { pino } from "pino";
-import { childEnvironment } from "../config.ts";
+import { removeEmbeddedData } from "../embedded/fresh.ts";
 import { type Kafka, startKafka } from "../embedded/kafka.ts";
 import { kafkaJarsDir, kafkaVersion } from "../embedded/kafka-jars.js";
 import { findProcess } from "../embedded/owner.ts";
@@ -58,6 +49,18 @@ function clientOf(brokers: string) {
   ).kafkajs;
 }
 
+/** The first result that is none of the errors of a topic that is just being made. */
+async function eventually<R>(ask: () => Promise<R>): Promise<R> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (tries === 100) throw error;
+    }
+    await sleep(50);
+  }
+}
+
 /** Writes one record to `facts` in a transaction and says how many there are. */
 async function write(brokers: string): Promise<number> {
   const kafka = clientOf(brokers);
@@ -65,9 +68,10 @@ async function write(brokers: string): Promise<number> {
   await admin.connect();
   await admin.createTopics({
     topics: [{ topic: "facts", numPartitions: 1 }],
-    waitForLeaders: true,
+    waitForLeaders: false,
   });
-  const before = Number((await admin.fetchTopicOffsets("facts"))[0]?.offset);
+  const ends = async () => Number((await admin.fetchTopicOffsets("facts"))[0]?.offset);
+  const before = await eventually(ends);
   const producer = kafka.producer({
     transactionalId: "t",
     idempotent: true,
@@ -82,7 +86,6 @@ async function write(brokers: string): Promise<number> {
   });
   await transaction.commit();
   // A commit is answered before its marker is written.
-  const ends = async () => Number((await admin.fetchTopicOffsets("facts"))[0]?.offset);
   let end = await ends();
   for (let tries = 0; end === before && tries < 100; tries++) {
     await sleep(50);
@@ -165,6 +168,18 @@ describe("embedded kafka", () => {
     assert.equal(findProcess(orphan.pid), undefined);
   });
 
+  it("is ended, and its data removed, for a fresh start after its parent was killed", async () => {
+    const folder = newFolder();
+    const { child, line } = await runUntilLine(`${imports}
+      const kafka = await startKafka({ dataDir: ${JSON.stringify(folder)}, jarsDir: kafkaJarsDir, log });
+      console.log(JSON.stringify({ pid: kafka.pid }));
+    `);
+    await kill9(child);
+    await removeEmbeddedData(folder);
+    assert.equal(findProcess(JSON.parse(line).pid), undefined);
+    assert.deepEqual(readdirSync(folder), []);
+  });
+
   it("recovers after it was killed itself, and says that it ended", async () => {
     const folder = newFolder();
     const broker = await start(folder);
@@ -235,75 +250,5 @@ describe("embedded clickhouse", () => {
     assert.equal(findProcess(pid), undefined);
     await kill9(second.child);
     await waitFor(() => findProcess(heir.pid) === undefined);
-  });
-});
-
-describe("set-up", () => {
-  /** A folder that looks like a clone in which the set-up has run. */
-  function clone(): string {
-    const root = newFolder();
-    const from = fileURLToPath(new URL("../..", import.meta.url));
-    mkdirSync(join(root, "infra", "embedded"), { recursive: true });
-    for (const file of [
-      "setup.js",
-      "setup-tools.js",
-      "embedded/kafka-jars.js",
-      "embedded/pom.xml",
-    ]) {
-      cpSync(join(from, "infra", file), join(root, "infra", file));
-    }
-    const jars = join(".lightning", "cache", `kafka-${kafkaVersion}`);
-    cpSync(join(from, jars), join(root, jars), { recursive: true, preserveTimestamps: true });
-    writeFileSync(join(root, "package.json"), '{"type":"module"}');
-    return root;
-  }
-  const setUp = (root: string, env: Record<string, string> = childEnvironment({})) => {
-    const script = join(root, "infra", "setup.js");
-    const done = spawnSync(process.execPath, [script], { env, encoding: "utf8" });
-    return { status: done.status, said: done.stdout + done.stderr };
-  };
-
-  it("says nothing when all is in place, and repairs a jar that was cut short", () => {
-    const root = clone();
-    assert.deepEqual(setUp(root), { status: 0, said: "" });
-    const jar = join(
-      root,
-      ".lightning",
-      "cache",
-      `kafka-${kafkaVersion}`,
-      `kafka-clients-${kafkaVersion}.jar`,
-    );
-    const { size } = statSync(jar);
-    truncateSync(jar, 1000);
-    const { status, said } = setUp(root);
-    assert.match(said, /^Kafka's jars are damaged or outdated: fetching them again …\n$/);
-    assert.equal(status, 0);
-    assert.equal(statSync(jar).size, size);
-    assert.deepEqual(setUp(root), { status: 0, said: "" });
-  });
-
-  it("without Java names three ways out, and is content with KAFKA_BROKERS", () => {
-    const root = clone();
-    const { status, said } = setUp(root, { PATH: "/nowhere" });
-    assert.equal(status, 1);
-    assert.match(said, /install Java[\s\S]*docker compose[\s\S]*KAFKA_BROKERS/);
-    assert.doesNotMatch(said, /\n\s+at /);
-    const env = { PATH: "/nowhere", KAFKA_BROKERS: "kafka:9092" };
-    assert.deepEqual(setUp(root, env), { status: 0, said: "" });
-  });
-
-  it("installs the dependencies of a fresh clone, and again when the lock file changes", () => {
-    const root = newFolder();
-    cpSync(clone(), root, { recursive: true });
-    const dependency = { name: "ours", version: "1.0.0", main: "index.js" };
-    mkdirSync(join(root, "ours"));
-    writeFileSync(join(root, "ours", "package.json"), JSON.stringify(dependency));
-    const manifest = { type: "module", dependencies: { ours: "file:ours" } };
-    writeFileSync(join(root, "package.json"), JSON.stringify(manifest));
-    execFileSync("npm", ["install", "--package-lock-only", "--offline", "--silent"], { cwd: root });
-    const env = childEnvironment({ KAFKA_BROKERS: "kafka:9092" });
-    assert.match(setUp(root, env).said, /^Installing the dependencies \(npm ci\) …\n$/);
-    assert.ok(statSync(join(root, "node_modules", "ours")).isDirectory());
-    assert.deepEqual(setUp(root, env), { status: 0, said: "" });
   });
 });

@@ -106,7 +106,10 @@ export async function endProcess(id: ProcessId): Promise<void> {
 function spawnJava(launch: Launch, archive: ClassArchive): ChildProcess {
   const { folder, java, heapMb } = launch;
   const output = openSync(join(folder, "console.log"), "w");
-  rmSync(join(folder, "server.log"), { force: true });
+  // The log of the one before says why it ended.
+  if (existsSync(join(folder, "server.log"))) {
+    renameSync(join(folder, "server.log"), join(folder, "server.log.before"));
+  }
   const flags = [...javaFlags(heapMb, log4jFile), archive.flag];
   const child = spawn(
     java.command,

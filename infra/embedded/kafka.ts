@@ -1,12 +1,13 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { BaseLogger } from "pino";
 import { LightningError } from "../../schemas/errors.ts";
 import { adoptBroker, type Broker, endProcess, launchBroker } from "./kafka-broker.ts";
+import { findOrphan, forgetBroker, rememberBroker } from "./kafka-orphan.ts";
 import { brokerAnswers } from "./kafka-probe.ts";
 import type { BrokerPorts } from "./kafka-settings.ts";
 import { type Java, prepareStorage } from "./kafka-storage.ts";
-import { isRunning, lockFolder, type ProcessId, parseProcessId } from "./owner.ts";
+import { lockFolder, type ProcessId } from "./owner.ts";
 import { assertPortFree, freePorts } from "./port.ts";
 
 export type KafkaOptions = {
@@ -33,9 +34,6 @@ export type Kafka = {
   /** Ends the broker cleanly (SIGTERM, after 10 s SIGKILL) and frees the data folder. */
   stop(): Promise<void>;
 };
-
-/** What `broker.json` remembers, so that the next start finds a broker whose parent was killed. */
-type Orphan = { readonly process: ProcessId; readonly port: number; readonly version: string };
 
 /**
  * Starts Apache Kafka (one KRaft node, loopback only) and returns when it takes requests. A broker
@@ -68,7 +66,7 @@ function serve(
 ): Kafka {
   let stopping = false;
   const exited = broker.exited.then((tail) => {
-    rmSync(join(folder, "broker.json"), { force: true });
+    forgetBroker(folder);
     unlock();
     if (!stopping) log.error({ pid: broker.process.pid, tail }, "kafka ended unasked");
     return tail;
@@ -91,8 +89,8 @@ async function takeOver(
   version: string,
   { port = 0, log }: KafkaOptions,
 ): Promise<Broker | undefined> {
-  const orphan = readOrphan(folder);
-  if (orphan === undefined || !isRunning(orphan.process)) return undefined;
+  const orphan = findOrphan(folder);
+  if (orphan === undefined) return undefined;
   const { pid } = orphan.process;
   const fits = orphan.version === version && (port === 0 || port === orphan.port);
   if (fits && (await brokerAnswers(orphan.port))) {
@@ -116,8 +114,7 @@ async function launch(folder: string, version: string, options: KafkaOptions): P
     const started = performance.now();
     try {
       const onSpawn = (process: ProcessId) => {
-        const orphan: Orphan = { process, port: ports.client, version };
-        writeFileSync(join(folder, "broker.json"), JSON.stringify(orphan));
+        rememberBroker(folder, { process, port: ports.client, version });
       };
       const broker = await launchBroker({ folder, java, jarsDir, ports, heapMb, onSpawn });
       const ms = Math.round(performance.now() - started);
@@ -127,18 +124,6 @@ async function launch(folder: string, version: string, options: KafkaOptions): P
       const lostPort = /Address already in use/.test(String(error));
       if (!lostPort || tries === 3) throw error;
     }
-  }
-}
-
-function readOrphan(folder: string): Orphan | undefined {
-  try {
-    const value = JSON.parse(readFileSync(join(folder, "broker.json"), "utf8")) as Partial<Orphan>;
-    const id = parseProcessId(JSON.stringify(value.process));
-    return id !== undefined && value.port !== undefined && value.version !== undefined
-      ? { process: id, port: value.port, version: value.version }
-      : undefined;
-  } catch {
-    return undefined;
   }
 }
 

@@ -37,7 +37,7 @@ describe("lz4 frames", () => {
           assert.equal((await decode(cut(frames, step))).toString(), texts.join(""));
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 25 },
     );
   });
 

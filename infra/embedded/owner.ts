@@ -54,16 +54,18 @@ function readOwner(path: string): ProcessId | undefined {
   }
 }
 
-/** A child of a killed process needs a moment to notice and to give its folder back, ms. */
-const handOverMs = 3000;
-
 /**
  * Takes the lock file at `path`, which names its owner; a dead owner's lock is taken over.
- * Returns the function that gives it back.
+ * Returns the function that gives it back. Waits `handOverMs` for a living owner: the child of a
+ * killed process needs a moment to notice and to give its folder back.
  *
  * @throws LightningError `data-folder-locked` naming the process that holds it.
  */
-export async function lockFolder(path: string, what: string): Promise<() => void> {
+export async function lockFolder(
+  path: string,
+  what: string,
+  handOverMs = 3000,
+): Promise<() => void> {
   const deadline = Date.now() + handOverMs;
   for (;;) {
     try {

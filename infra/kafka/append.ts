@@ -1,6 +1,7 @@
-import kafkajs, { type Producer } from "kafkajs";
+import type { Producer } from "kafkajs";
 import { LightningError } from "../../schemas/errors.ts";
 import { classifyKafkaError, type KafkaClient, requestRetry } from "./client.ts";
+import { kafkajs } from "./patches.ts";
 import { byTopic, type Outgoing } from "./transaction.ts";
 
 /** Where a record was written. */

@@ -1,8 +1,8 @@
 import { createRequire } from "node:module";
-import kafkaJs, { type CompressionTypes, type Kafka, type KafkaConfig } from "kafkajs";
+import type { CompressionTypes, Kafka, KafkaConfig } from "kafkajs";
 import type { Logger } from "pino";
 import { LightningError, messageOf } from "../../schemas/errors.ts";
-import { hardenKafkaJs, type WithNextOffset } from "./patches.ts";
+import { kafkajs as kafkaJs, type WithNextOffset } from "./patches.ts";
 
 const require = createRequire(import.meta.url);
 
@@ -57,7 +57,6 @@ const compressionTypes: Record<Compression, CompressionTypes> = {
 };
 
 export function createKafkaClient(settings: KafkaSettings, logger: Logger): KafkaClient {
-  hardenKafkaJs();
   const kafkajs = new kafkaJs.Kafka({
     brokers: [...settings.brokers],
     clientId: settings.clientId,

@@ -1,5 +1,6 @@
-import kafkajs, { type Assignment, type GroupMember, type PartitionAssigner } from "kafkajs";
+import type { Assignment, GroupMember, PartitionAssigner } from "kafkajs";
 import type { KafkaClient } from "./client.ts";
+import { kafkajs } from "./patches.ts";
 
 export type Assigned = { readonly topic: string; readonly partition: number };
 

@@ -1,6 +1,7 @@
-import kafkajs, { type Admin } from "kafkajs";
+import type { Admin } from "kafkajs";
 import { type PartitionOffsets, withAdmin } from "./admin.ts";
 import { type Cluster, classifyKafkaError, type KafkaClient, openCluster } from "./client.ts";
+import { kafkajs } from "./patches.ts";
 
 /** A topic as the cluster has it, under our name for it. */
 export type TopicFacts = {

@@ -2,15 +2,13 @@ import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { test } from "node:test";
 import fc from "fast-check";
-import kafkajs from "kafkajs";
 import type { RawMessage } from "./client.ts";
 import { type Assigned, assignSticky } from "./group.ts";
-import { hardenKafkaJs } from "./patches.ts";
+import { kafkajs } from "./patches.ts";
 import { committed } from "./reader.ts";
 import { inRequests } from "./transaction.ts";
 
 const require = createRequire(import.meta.url);
-hardenKafkaJs();
 
 function message(offset: number, producerId: string, control?: "abort" | "commit"): RawMessage {
   const key = Buffer.from([0, 0, 0, control === "commit" ? 1 : 0]);

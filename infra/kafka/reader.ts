@@ -38,7 +38,15 @@ export type ReaderOptions = {
   readonly maxBytes?: number;
   /** How long the broker may hold an empty answer, ms. */
   readonly maxWaitMs?: number;
+  /**
+   * While records flow, how long the broker may gather more of them, ms: every answer costs a
+   * commit. The first record after a pause never waits.
+   */
+  readonly lingerMs?: number;
 };
+
+/** Bytes that end the gathering early. */
+const enoughBytes = 512 * 1024;
 
 /**
  * Committed records of one partition, from an offset on, in order, without a consumer group: the
@@ -57,6 +65,8 @@ export function openReader(client: KafkaClient, options: ReaderOptions): Partiti
   let closed = false;
   let connected = false;
   let offset = options.from;
+  const lingerMs = options.lingerMs ?? 0;
+  let flowing = false;
   let ahead: Promise<Fetched | undefined> | undefined;
 
   async function connect(): Promise<void> {
@@ -74,8 +84,8 @@ export function openReader(client: KafkaClient, options: ReaderOptions): Partiti
     });
     const maxBytes = options.maxBytes ?? 4 * 1024 * 1024;
     const { responses } = await broker.fetch({
-      maxWaitTime: options.maxWaitMs ?? 250,
-      minBytes: 1,
+      maxWaitTime: flowing ? lingerMs : (options.maxWaitMs ?? 250),
+      minBytes: flowing ? enoughBytes : 1,
       maxBytes,
       isolationLevel: 1,
       topics: [
@@ -141,6 +151,7 @@ export function openReader(client: KafkaClient, options: ReaderOptions): Partiti
       const fetched = await (ahead ?? fetchAhead());
       if (fetched === undefined) return undefined;
       offset = fetched.nextOffset;
+      flowing = lingerMs > 0 && fetched.records.length > 0;
       ahead = fetchAhead();
       return fetched;
     },

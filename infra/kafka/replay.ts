@@ -1,5 +1,5 @@
-import kafkajs from "kafkajs";
 import { classifyKafkaError, type KafkaClient, requestRetry } from "./client.ts";
+import { kafkajs } from "./patches.ts";
 
 /** A record as it once stood in a topic: bytes, key, headers and partition are sent as they are. */
 export type Replayed = {

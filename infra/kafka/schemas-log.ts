@@ -1,6 +1,6 @@
-import kafkajs from "kafkajs";
 import { createTopics, withAdmin } from "./admin.ts";
 import { classifyKafkaError, type KafkaClient } from "./client.ts";
+import { kafkajs } from "./patches.ts";
 import { openReader } from "./reader.ts";
 
 /** A record of the registry's own topic. */

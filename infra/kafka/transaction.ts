@@ -1,5 +1,6 @@
-import kafkajs, { type Message, type Producer, type Transaction } from "kafkajs";
+import type { Message, Producer, Transaction } from "kafkajs";
 import { classifyKafkaError, type KafkaClient, transactionRetry } from "./client.ts";
+import { kafkajs } from "./patches.ts";
 
 /** A record to send; without a partition the key decides (murmur2, as Java's clients do). */
 export type Outgoing = {
@@ -50,6 +51,9 @@ export async function openFence(client: KafkaClient, transactionalId: string): P
   });
   try {
     await producer.connect();
+    // kafkajs asks for the producer id at the first transaction, not on connecting: only an empty
+    // one makes the coordinator end the predecessor now, before its changelog is read.
+    await (await producer.transaction()).abort();
   } catch (error) {
     await producer.disconnect().catch(() => undefined);
     throw classifyKafkaError(error, "kafka-unavailable", { transactionalId: id });

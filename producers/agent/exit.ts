@@ -5,7 +5,8 @@ const signals = ["SIGTERM", "SIGINT"] as const;
 
 /**
  * Flushes before the process ends: when it has nothing more to do, and on SIGTERM and SIGINT, which
- * are raised again afterwards unless somebody else handles them too. Returns what removes the hooks.
+ * are raised again afterwards unless somebody else handles them too. `process.exit()` leaves no time
+ * for it: await `flush` before. Returns what removes the hooks.
  */
 export function installExitHooks(flush: () => Promise<void>, log: Log): () => void {
   const flushed = (): Promise<void> =>
@@ -18,8 +19,9 @@ export function installExitHooks(flush: () => Promise<void>, log: Log): () => vo
     void flushed();
   };
   const onSignal = (signal: NodeJS.Signals): void => {
+    // Once: a second signal is for somebody who will not wait for the flush.
+    process.removeListener(signal, onSignal);
     void flushed().then(() => {
-      process.removeListener(signal, onSignal);
       if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
     });
   };

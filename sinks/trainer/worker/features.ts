@@ -45,36 +45,35 @@ export function featuresOf(prompt: Prompt, last: number, candidate: number): Fea
   add(hash(family.afterToken, last, candidate), 1);
   add(hash(family.afterSpeaker, prompt.speaker * 1000 + last, candidate), 1);
   const places = prompt.places.get(candidate) ?? [];
-  for (const at of places) addPlace(prompt, last, at, 1 / places.length, add);
+  const lines = new Map<number, number>();
+  for (const at of places) {
+    addNeighbours(prompt, last, at, 1 / places.length, add);
+    const line = prompt.lines[at] ?? 0;
+    lines.set(line, (lines.get(line) ?? 0) + 1 / places.length);
+  }
+  for (const [line, share] of lines) addLine(prompt, last, line, share, add);
   return features;
 }
 
-function addPlace(
-  prompt: Prompt,
-  last: number,
-  at: number,
-  share: number,
-  add: (index: number, value: number) => void,
-): void {
-  const { rows } = prompt;
+type Add = (index: number, value: number) => void;
+
+function addNeighbours({ rows }: Prompt, last: number, at: number, share: number, add: Add): void {
   add(hash(family.leftNeighbour, last, rows[at - 1] ?? 0), share);
   add(hash(family.itself, last, rows[at] ?? 0), share);
   add(hash(family.rightNeighbour, last, rows[at + 1] ?? 0), share);
-  const line = prompt.lines[at] ?? 0;
-  const asked = prompt.request;
-  for (let i = prompt.lineStarts[line] ?? 0; i < (prompt.lineStarts[line + 1] ?? 0); i++) {
-    const token = prompt.ids[i] ?? 0;
-    if (!isContent(token)) continue;
+}
+
+function addLine(prompt: Prompt, last: number, line: number, share: number, add: Add): void {
+  for (const token of prompt.lineContents[line] ?? []) {
     add(hash(family.onItsLine, last, token), share);
     if (line === prompt.requestLine) continue;
-    for (const wanted of asked) {
-      if (wanted === token) {
-        add(hash(family.anyRepeated, 0, 0), share);
-        add(hash(family.repeated, 0, token), share);
-      }
-      if (kindOf(wanted) === "number" && kindOf(token) === "number") {
-        add(hash(family.difference, 0, differenceOf(wanted, token)), share);
-      }
+    if (prompt.request.has(token)) {
+      add(hash(family.anyRepeated, 0, 0), share);
+      add(hash(family.repeated, 0, token), share);
+    }
+    if (kindOf(token) !== "number") continue;
+    for (const wanted of prompt.requestNumbers) {
+      add(hash(family.difference, 0, differenceOf(wanted, token)), share);
     }
   }
 }

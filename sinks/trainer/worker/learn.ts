@@ -1,5 +1,5 @@
 import { backward, type Decision, decide, type Policy } from "./policy.ts";
-import { type Prompt, readPrompt } from "./prompt.ts";
+import { contextLength, type Prompt, readPrompt } from "./prompt.ts";
 import { seededRandom } from "./random.ts";
 
 /** A transition as training needs it. */
@@ -65,10 +65,10 @@ export function trainStep(
   options: LearnOptions = defaultLearnOptions,
 ): LearnMetrics {
   const random = seededRandom(optimizer.step + 1);
-  const read: ReadRow[] = rows.map((row) => ({
-    ...row,
-    prompt: readPrompt(Array.from(row.promptIds)),
-  }));
+  const read: ReadRow[] = rows
+    // A longer prompt was never ours; its gradient is nought, its cost is not.
+    .filter((row) => row.promptIds.length <= contextLength)
+    .map((row) => ({ ...row, prompt: readPrompt(Array.from(row.promptIds)) }));
   const gradient = new Float64Array(policy.weights.length);
   const sums: Sums = { loss: 0, clipped: 0, kl: 0, entropy: 0, tokens: 0 };
   for (let epoch = 0; epoch < options.epochs; epoch++) {

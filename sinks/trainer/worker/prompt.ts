@@ -2,19 +2,23 @@ import { isContent } from "./features.ts";
 import { type FunctionRead, readFunctions } from "./grammar.ts";
 import { kindOf, markId, newline, weightRow } from "./vocabulary.ts";
 
+/** Longest prompt in tokens; what each token costs grows with the prompt, and nobody may stall us. */
+export const contextLength = 2048;
+
 /** A prompt taken apart once, for any number of tokens generated after it. */
 export type Prompt = {
   readonly ids: readonly number[];
   /** Vocabulary row by position: every byte token has the same. */
   readonly rows: Int32Array;
-  /** Index into `lineStarts` by position; a structure token or a newline starts a line. */
+  /** Number of the line by position; a structure token or a newline starts a line. */
   readonly lines: Int32Array;
-  /** First position of each line, and at the end the length. */
-  readonly lineStarts: readonly number[];
+  /** Content tokens of each line, each once: what a long line costs is bounded by the vocabulary. */
+  readonly lineContents: readonly (readonly number[])[];
   /** Where each token stands. */
   readonly places: ReadonlyMap<number, readonly number[]>;
   /** Content tokens of the last user message. */
-  readonly request: readonly number[];
+  readonly request: ReadonlySet<number>;
+  readonly requestNumbers: readonly number[];
   /** The line that message begins on. */
   readonly requestLine: number;
   /** The role mark of whoever spoke last before the model's turn. */
@@ -27,14 +31,15 @@ export type Prompt = {
 const user = markId("<user>");
 const roles = new Set([markId("<system>"), user, markId("<assistant>"), markId("<tool>")]);
 
-function linesOf(ids: readonly number[]): { lines: Int32Array; lineStarts: number[] } {
+function linesOf(ids: readonly number[]): Pick<Prompt, "lines" | "lineContents"> {
   const lines = new Int32Array(ids.length);
-  const lineStarts: number[] = [];
+  const contents: Set<number>[] = [];
   ids.forEach((id, at) => {
-    if (at === 0 || id === newline || kindOf(id) === "mark") lineStarts.push(at);
-    lines[at] = lineStarts.length - 1;
+    if (at === 0 || id === newline || kindOf(id) === "mark") contents.push(new Set());
+    lines[at] = contents.length - 1;
+    if (isContent(id)) contents.at(-1)?.add(id);
   });
-  return { lines, lineStarts: [...lineStarts, ids.length] };
+  return { lines, lineContents: contents.map((line) => [...line]) };
 }
 
 function placesOf(ids: readonly number[]): Map<number, number[]> {
@@ -56,17 +61,19 @@ function messageAt(ids: readonly number[], start: number): readonly number[] {
 
 /** Reads the structure of a prompt's token ids; it ends with the mark of the model's turn. */
 export function readPrompt(ids: readonly number[]): Prompt {
-  const { lines, lineStarts } = linesOf(ids);
   const asked = ids.lastIndexOf(user);
   const lastTurn = ids.slice(0, -1).findLastIndex((id) => roles.has(id));
   const said = messageAt(ids, lastTurn).filter((id) => kindOf(id) === "word");
+  const request = new Set(messageAt(ids, asked).filter(isContent));
+  const { lines, lineContents } = linesOf(ids);
   return {
     ids,
     rows: Int32Array.from(ids, weightRow),
     lines,
-    lineStarts,
+    lineContents,
     places: placesOf(ids),
-    request: messageAt(ids, asked).filter(isContent),
+    request,
+    requestNumbers: [...request].filter((id) => kindOf(id) === "number"),
     requestLine: asked < 0 ? -1 : (lines[asked] ?? -1),
     speaker: ids[lastTurn] ?? markId("<system>"),
     sayable: [...new Set(said)],

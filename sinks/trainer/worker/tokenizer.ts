@@ -29,6 +29,11 @@ function chunkIds(chunk: string): number[] {
 const blankIds = (blank: string): number[] =>
   blank === "\n" ? [newline] : blank === " " ? [space] : chunkIds(blank);
 
+/** Not `push(...more)`: a megabyte of blanks would overflow the stack. */
+function append(ids: number[], more: readonly number[]): void {
+  for (const id of more) ids.push(id);
+}
+
 /**
  * Token ids of a text. Single blanks between words are implied, as most are; other spacing is
  * written out, so that {@link decodeText} gives the text back exactly (well-formed Unicode). No text
@@ -46,12 +51,13 @@ export function encodeText(text: string): number[] {
     const implied = impliesSpace(ids.at(-1), next[0] ?? join);
     if (implied && blanks.length === 0) ids.push(join);
     else if (!(implied && blanks.length === 1 && blanks[0] === " ")) {
-      ids.push(...blanks.flatMap(blankIds));
+      append(ids, blanks.flatMap(blankIds));
     }
     blanks = [];
-    ids.push(...next);
+    append(ids, next);
   }
-  return [...ids, ...blanks.flatMap(blankIds)];
+  append(ids, blanks.flatMap(blankIds));
+  return ids;
 }
 
 /** The text of token ids; structure tokens show in angle brackets. Bytes that are not UTF-8 become U+FFFD. */
