@@ -100,7 +100,12 @@ export const variables = {
     allowed: "letters, digits, dot, underscore, dash; at most 64",
     parse: (value: string) => (isProjectName(value) ? value : undefined),
   },
-  LIGHTNING_PARTITIONS: whole("partitions of requests, rollouts, spans and steps", 4, 1, 1024),
+  LIGHTNING_PARTITIONS: whole(
+    "partitions of requests, rollouts, spans and steps: instances of a role that can work side by side",
+    2,
+    1,
+    1024,
+  ),
   LIGHTNING_TRAINER_PARTITIONS: whole(
     "partitions of transitions and batches: trainers side by side",
     1,

@@ -68,9 +68,9 @@ export async function foldRequests(
     if (before !== undefined && offset <= before.request_offset) return;
     const { rollout, verdict } = decide(before, request, { partition, offset, timestamp });
     if (rollout !== before) set(key, request.value.project, rollout);
-    const waiting = answers.get(request.value.request_id);
+    const waiting = answers.get(answerKey(key, request.value.request_id));
     if (waiting === undefined) return;
-    answers.delete(request.value.request_id);
+    answers.delete(answerKey(key, request.value.request_id));
     for (const waiter of waiting)
       waiter.resolve({ ...verdict, rollout: rollout ?? before ?? null });
   }
@@ -82,7 +82,7 @@ export async function foldRequests(
         waiter.reject(
           new LightningError(
             "deadline-passed",
-            `request ${id} was not read back within ${answerWithinMs} ms; ask again with the same request id`,
+            `request ${id.replace("\u0000", " ")} was not read back within ${answerWithinMs} ms; ask again with the same request id`,
           ),
         );
       }, answerWithinMs);
@@ -104,7 +104,9 @@ export async function foldRequests(
   }
 
   async function submit(requests: readonly Request[]): Promise<readonly Verdict[]> {
-    const verdicts = requests.map((request) => awaitAnswer(request.value.request_id));
+    const verdicts = requests.map(({ value }) =>
+      awaitAnswer(answerKey(keyOf(value.project, value.rollout_id), value.request_id)),
+    );
     // A failed append is reported by the append itself.
     for (const verdict of verdicts) verdict.catch(() => undefined);
     await append(
@@ -193,6 +195,11 @@ export async function foldRequests(
       await Promise.all(tails.map((tail) => tail.close()));
     },
   };
+}
+
+/** Clients choose request ids: the same one may be under way for two rollouts. */
+function answerKey(key: string, requestId: string): string {
+  return `${key}\u0000${requestId}`;
 }
 
 /** Under load a fold is always a few records behind; more than this is not caught up. */

@@ -9,7 +9,14 @@ import type { Assigned } from "./kafka/group.ts";
 import { type Fetched, openReader } from "./kafka/reader.ts";
 import { type Fence, type Outgoing, openFence } from "./kafka/transaction.ts";
 import { runPartitions } from "./run-partitions.ts";
-import { deadLetter, decodeAll, type Running, type Runtime, refusalOf } from "./runtime.ts";
+import {
+  type Decoded,
+  deadLetter,
+  decodeGroups,
+  type Running,
+  type Runtime,
+  refusalOf,
+} from "./runtime.ts";
 
 /**
  * Runs a processor on every partition the group gives this instance.
@@ -171,25 +178,31 @@ async function fireTimers(state: Partition, askedAt: number): Promise<void> {
 
 /** Commit step 1. */
 async function stepRecords(state: Partition, part: Fetched["records"]): Promise<Outgoing[]> {
-  const { runtime, processor, task, partition } = state;
-  const source = { topic: processor.reads, partition };
+  const { runtime, processor } = state;
   const out: Outgoing[] = [];
-  for (const decoded of await decodeAll(runtime.codec, part)) {
-    const { raw } = decoded;
-    state.streamTime = Math.max(state.streamTime, raw.timestamp);
-    const at = { partition, offset: raw.offset, timestamp: raw.timestamp };
-    out.push(...task.tick(state.streamTime, at, (emitted) => encode(state, emitted)));
-    try {
-      if ("refused" in decoded) throw decoded.refused;
-      if (decoded.record === null) continue;
-      const event = { ...decoded.record, key: decoded.key, at } as Event<RecordName>;
-      out.push(...task.record(event, (emitted) => encode(state, emitted)));
-    } catch (error) {
-      out.push(deadLetter(runtime, processor.name, source, raw, refusalOf(error)));
-    }
-    runtime.metrics.recordBytes.observe({ topic: processor.reads }, raw.value?.length ?? 0);
+  for await (const group of decodeGroups(runtime.codec, part)) {
+    for (const decoded of group) out.push(...stepRecord(state, decoded));
   }
   runtime.metrics.recordsRead.inc({ reader: processor.name, topic: processor.reads }, part.length);
+  return out;
+}
+
+function stepRecord(state: Partition, decoded: Decoded): Outgoing[] {
+  const { runtime, processor, task, partition } = state;
+  const { raw } = decoded;
+  state.streamTime = Math.max(state.streamTime, raw.timestamp);
+  runtime.metrics.recordBytes.observe({ topic: processor.reads }, raw.value?.length ?? 0);
+  const at = { partition, offset: raw.offset, timestamp: raw.timestamp };
+  const out = task.tick(state.streamTime, at, (emitted) => encode(state, emitted));
+  try {
+    if ("refused" in decoded) throw decoded.refused;
+    if (decoded.record === null) return out;
+    const event = { ...decoded.record, key: decoded.key, at } as Event<RecordName>;
+    out.push(...task.record(event, (emitted) => encode(state, emitted)));
+  } catch (error) {
+    const source = { topic: processor.reads, partition };
+    out.push(deadLetter(runtime, processor.name, source, raw, refusalOf(error)));
+  }
   return out;
 }
 

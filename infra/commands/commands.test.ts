@@ -44,10 +44,10 @@ describe("help", () => {
     assert.throws(() => helpText("nonsense"), wrong(/"nonsense".*settings.*up.*gateway/));
   });
 
-  test("fits a terminal of 110 columns", () => {
+  test("fits a terminal of 120 columns", () => {
     const lines = helpText().split("\n");
     assert.deepEqual(
-      lines.filter((line) => line.length > 110),
+      lines.filter((line) => line.length > 120),
       [],
     );
   });
@@ -74,11 +74,8 @@ describe("tables", () => {
     assert.equal(printable("a\u001b[31m\u009b\u202e\r"), "a\\x1b[31m\\x9b\\u202e\\x0d");
     fc.assert(
       fc.property(fc.array(fc.array(fc.string({ unit: "binary" }))), (rows) => {
-        // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for.
-        assert.doesNotMatch(
-          formatTable(["a", "b", "c"], rows),
-          /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/,
-        );
+        const text = formatTable(["a", "b", "c"], rows);
+        assert.doesNotMatch(text.replaceAll("\n", ""), /\p{Cc}/u);
       }),
     );
   });

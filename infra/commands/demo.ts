@@ -12,7 +12,14 @@ export type DemoOptions = {
 };
 
 /** Sizes of the demo: about 1,500 rollouts until it has learned, on two cores half a minute. */
-const sizes = { groups: 8, groupSize: 8, heldOut: 100, probe: 32, target: 0.92, concurrency: 16 };
+const sizes = {
+  groups: 8,
+  groupSize: 8,
+  heldOut: 80,
+  measureEvery: 8,
+  target: 0.9,
+  concurrency: 16,
+};
 
 /** Runs the room-booking training through the gateway, telling of every round. */
 export async function runDemo(values: Values, options: DemoOptions): Promise<void> {
@@ -38,7 +45,7 @@ function realModel(values: Values): Model | undefined {
   return { baseURL, apiKey: values.OPENAI_API_KEY, model: values.OPENAI_MODEL };
 }
 
-function lineOf({ round, rollouts, version, trainReward, heldOutReward, whole }: Progress): string {
+function lineOf({ round, rollouts, version, trainReward, heldOutReward }: Progress): string {
   const columns = [
     String(round).padStart(7),
     String(rollouts).padStart(10),
@@ -46,8 +53,8 @@ function lineOf({ round, rollouts, version, trainReward, heldOutReward, whole }:
     figure(trainReward).padStart(17),
     figure(heldOutReward).padStart(17),
   ];
-  const bar = "█".repeat(Math.round((heldOutReward ?? 0) * 20)).padEnd(20, "·");
-  return `${columns.join("")}  ${bar}${whole ? "  all held-out tasks" : ""}`;
+  const bar = "█".repeat(Math.round((heldOutReward ?? trainReward ?? 0) * 20)).padEnd(20, "·");
+  return `${columns.join("")}  ${bar}`;
 }
 
 function figure(value: number | null): string {

@@ -5,7 +5,14 @@ import { bodyOf, readAll } from "./clickhouse-body.ts";
 import type { Engine } from "./clickhouse-engine.ts";
 import { clickhouseCode } from "./clickhouse-exception.ts";
 import { type Job, type JobLimits, readJob } from "./clickhouse-job.ts";
-import { type Ask, authenticate, headerOf, readAsk, readForm } from "./clickhouse-request.ts";
+import {
+  type Ask,
+  authenticate,
+  headerOf,
+  readAsk,
+  readForm,
+  urlOf,
+} from "./clickhouse-request.ts";
 import { type Reply, sendException, sendResult, sendStream } from "./clickhouse-response.ts";
 import { isStreamFormat } from "./clickhouse-sql.ts";
 
@@ -33,7 +40,7 @@ export function buildServer(front: Front): Server {
 }
 
 async function handle(front: Front, request: IncomingMessage, response: ServerResponse) {
-  const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
+  const { pathname, searchParams } = urlOf(request);
   const reading = request.method === "GET" || request.method === "HEAD";
   if (pathname === "/ping" || pathname === "/replicas_status") return sendOk(response);
   if (pathname !== "/") return sendNoHandle(response, pathname);
@@ -68,6 +75,9 @@ function sendNoHandle(response: ServerResponse, path: string): void {
   response.end(`There is no handle ${path}\n\nUse / or /ping for health checks.\n`);
 }
 
+/** A result that cannot be streamed stands in memory as a whole: its limit unless the client sets one. */
+const maxBufferedBytes = String(512 * 1024 * 1024);
+
 async function run(
   { engine }: Front,
   request: IncomingMessage,
@@ -92,6 +102,7 @@ async function run(
   if (statement.streamable && isStreamFormat(format) && !ask.waitEnd) {
     return sendStream(request, response, engine, reply, engine.stream(work, gone.signal));
   }
+  if (!ask.settings.has("max_result_bytes")) ask.settings.set("max_result_bytes", maxBufferedBytes);
   const { bytes, counts } = await engine.query(work, gone.signal);
   return sendResult(request, response, engine, { ...reply, counts }, bytes);
 }

@@ -31,7 +31,7 @@ const ownSettings = new Set(
 
 /** Reads the URL and headers. `form` holds the parts of a multipart body: they count like the URL's. */
 export function readAsk(request: IncomingMessage, form: readonly [string, string][]): Ask {
-  const url = new URL(request.url ?? "/", "http://localhost");
+  const url = urlOf(request);
   const all = new Map([...url.searchParams, ...form]);
   const flag = (name: string) => ["1", "true"].includes(all.get(name) ?? "");
   const header = (name: string) => headerOf(request, name);
@@ -56,6 +56,15 @@ export function readAsk(request: IncomingMessage, form: readonly [string, string
     compress: flag("enable_http_compression"),
     waitEnd: flag("wait_end_of_query") || flag("http_wait_end_of_query"),
   };
+}
+
+/** @throws an exception when the request line holds no URL */
+export function urlOf(request: IncomingMessage): URL {
+  try {
+    return new URL(request.url ?? "/", "http://localhost");
+  } catch {
+    throw exception(408, "Bad request URL");
+  }
 }
 
 export function headerOf(request: IncomingMessage, name: string): string | undefined {
@@ -93,7 +102,7 @@ function credentials(request: IncomingMessage): { user: string; password: string
     const [user = "", ...rest] = Buffer.from(basic, "base64").toString().split(":");
     return { user, password: rest.join(":") };
   }
-  const query = new URL(request.url ?? "/", "http://localhost").searchParams;
+  const query = urlOf(request).searchParams;
   return {
     user: headerOf(request, "x-clickhouse-user") ?? query.get("user") ?? "",
     password: headerOf(request, "x-clickhouse-key") ?? query.get("password") ?? "",

@@ -32,26 +32,12 @@ export async function keepRunning<E extends Engine>(
   let current = await start(undefined);
   const stopping = new AbortController();
 
-  async function restart(): Promise<E> {
-    let pause = pauseMs.first;
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await start(current);
-      } catch (error) {
-        log.warn({ err: error, name, attempt }, "cannot be started again yet");
-        if (attempt < attempts) await sleep(pause);
-        else throw error;
-      }
-      pause = Math.min(pauseMs.most, pause * 2);
-    }
-  }
-
   const watching = (async () => {
     for (;;) {
       await current.exited;
       if (stopping.signal.aborted) return;
       log.warn({ name }, "ended unasked, starting it again");
-      current = await restart();
+      current = await restart(name, () => start(current), log);
       if (stopping.signal.aborted) await current.stop();
     }
   })();
@@ -71,4 +57,18 @@ export async function keepRunning<E extends Engine>(
       await watching.catch(() => {});
     },
   };
+}
+
+async function restart<E>(name: string, start: () => Promise<E>, log: BaseLogger): Promise<E> {
+  let pause = pauseMs.first;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await start();
+    } catch (error) {
+      log.warn({ err: error, name, attempt }, "cannot be started again yet");
+      if (attempt === attempts) throw error;
+    }
+    await sleep(pause);
+    pause = Math.min(pauseMs.most, pause * 2);
+  }
 }

@@ -12,8 +12,8 @@ export type TrainingOptions = {
   readonly groups: number;
   readonly groupSize: number;
   readonly heldOut: number;
-  /** Held-out tasks tried after every round, to see how far it is. */
-  readonly probe: number;
+  /** Rounds after which the held-out tasks are tried in any case. */
+  readonly measureEvery: number;
   /** Mean held-out reward at which it has learned. */
   readonly target: number;
   /** Rollouts that run at the same time. */
@@ -33,11 +33,12 @@ export type Progress = {
   /** Version of the policy the held-out tasks ran with. */
   readonly version: number | null;
   readonly trainReward: number | null;
+  /** Null in a round in which they were not tried. */
   readonly heldOutReward: number | null;
-  readonly whole: boolean;
 };
 
 const greedy = 0;
+const explorationCost = 0.12;
 const newVersionWithinMs = 20_000;
 
 /**
@@ -52,31 +53,35 @@ export async function trainRoomBooking(options: TrainingOptions): Promise<void> 
   // Rollouts of an earlier run may still wait in the queue: the agents finish those as well.
   try {
     let rollouts = 0;
-    let latest = await measure(gateway, workers, options, tasks.heldOut, true, {
-      round: 0,
-      rollouts,
-      trainReward: null,
-    });
-    for (let round = 1; round <= options.rounds && !options.signal.aborted; round++) {
-      if (latest.whole && (latest.heldOutReward ?? 0) >= options.target) return;
+    const report = (
+      round: number,
+      version: number | null,
+      trainReward: number | null,
+      heldOutReward: number | null,
+    ): void => options.onProgress({ round, rollouts, version, trainReward, heldOutReward });
+    let heldOut = await measure(gateway, workers, options, tasks.heldOut, (version, reward) =>
+      report(0, version, null, reward),
+    );
+    for (
+      let round = 1;
+      round <= options.rounds && heldOut < options.target && !options.signal.aborted;
+      round++
+    ) {
       const before = await gateway.policyVersion();
       const chosen = pick(tasks.train, options.groups, options.seed * 7919 + before * 31 + round);
       const requests = chosen.flatMap((task) => groupOf(task, options.groupSize));
-      const trainReward = mean(await runAll(gateway, workers, requests));
+      const trainReward = mean(await runAll(gateway, workers, requests)) ?? 0;
       rollouts += requests.length;
       if (options.training) await gateway.policyAfter(before, newVersionWithinMs);
-      const about = { round, rollouts, trainReward };
-      latest = await measure(
-        gateway,
-        workers,
-        options,
-        tasks.heldOut.slice(0, options.probe),
-        false,
-        about,
+      // Exploring costs reward: held-out tasks, tried without it, do better than the training shows.
+      const isPromising = trainReward >= options.target - explorationCost;
+      if (!isPromising && round % options.measureEvery !== 0 && round !== options.rounds) {
+        report(round, await gateway.policyVersion(), trainReward, null);
+        continue;
+      }
+      heldOut = await measure(gateway, workers, options, tasks.heldOut, (version, reward) =>
+        report(round, version, trainReward, reward),
       );
-      const isLast = round === options.rounds;
-      if (!isLast && (latest.heldOutReward ?? 0) < options.target) continue;
-      latest = await measure(gateway, workers, options, tasks.heldOut, true, about);
     }
   } finally {
     await workers.stop();
@@ -104,15 +109,13 @@ async function measure(
   workers: Agents,
   options: TrainingOptions,
   tasks: readonly Task[],
-  whole: boolean,
-  about: Pick<Progress, "round" | "rollouts" | "trainReward">,
-): Promise<Progress> {
+  onMeasured: (version: number | null, reward: number) => void,
+): Promise<number> {
   const version = options.model === undefined ? await gateway.policyVersion() : null;
   const requests = tasks.map((task): Enqueue => ({ input: task, mode: "val", config: limits }));
-  const heldOutReward = mean(await runAll(gateway, workers, requests));
-  const progress = { ...about, version, heldOutReward, whole };
-  options.onProgress(progress);
-  return progress;
+  const reward = mean(await runAll(gateway, workers, requests)) ?? 0;
+  onMeasured(version, reward);
+  return reward;
 }
 
 async function runAll(
@@ -130,47 +133,49 @@ type Agents = {
   stop(): Promise<void>;
 };
 
-const idleMs = 20;
+const idleMs = 25;
 
-/** Agents that claim what waits in the queue, `concurrency` at a time. */
+/** Agents on what waits in the queue, at most `concurrency` at a time. */
 function startAgents(gateway: GatewayClient, options: TrainingOptions): Agents {
   const rewards = new Map<string, number>();
   const waiting = new Map<string, (reward: number) => void>();
+  const running = new Set<Promise<void>>();
   let stopped = false;
 
-  async function work(workerId: string): Promise<void> {
-    while (!stopped && !options.signal.aborted) {
-      const [claimed] = await gateway.claim(workerId, 1);
-      if (claimed === undefined) {
-        await new Promise((resolve) => setTimeout(resolve, idleMs));
-        continue;
-      }
-      const reward = await runOne(gateway, claimed, options.model);
-      rewards.set(claimed.rollout_id, reward);
-      waiting.get(claimed.rollout_id)?.(reward);
-    }
+  async function run(claimed: Claimed): Promise<void> {
+    const reward = await runOne(gateway, claimed, options.model);
+    rewards.set(claimed.rollout_id, reward);
+    waiting.get(claimed.rollout_id)?.(reward);
   }
 
-  const running = Array.from({ length: options.concurrency }, (_, i) => work(`agent-${i}`));
-  const failed = Promise.all(running).then(() => new Promise<never>(() => undefined));
+  async function dispatch(): Promise<void> {
+    while (!stopped && !options.signal.aborted) {
+      const free = options.concurrency - running.size;
+      const claimed = free > 0 ? await gateway.claim("room-booking", free) : [];
+      for (const one of claimed) {
+        const done: Promise<void> = run(one).finally(() => running.delete(done));
+        running.add(done);
+      }
+      // Waking at the first agent that ends would claim rollouts one by one.
+      if (claimed.length === 0) await new Promise((resolve) => setTimeout(resolve, idleMs));
+    }
+    await Promise.all(running);
+  }
+
+  const dispatching = dispatch();
+  const failed = dispatching.then(() => new Promise<never>(() => undefined));
   failed.catch(() => undefined);
+  const rewardOf = async (id: string): Promise<number> => {
+    const reward = rewards.get(id) ?? (await new Promise<number>((done) => waiting.set(id, done)));
+    rewards.delete(id);
+    waiting.delete(id);
+    return reward;
+  };
   return {
-    rewardsOf: (ids) =>
-      Promise.race([
-        failed,
-        Promise.all(
-          ids.map(async (id) => {
-            const known =
-              rewards.get(id) ?? (await new Promise<number>((done) => waiting.set(id, done)));
-            rewards.delete(id);
-            waiting.delete(id);
-            return known;
-          }),
-        ),
-      ]),
+    rewardsOf: (ids) => Promise.race([failed, Promise.all(ids.map(rewardOf))]),
     async stop() {
       stopped = true;
-      await Promise.allSettled(running);
+      await dispatching.catch(() => undefined);
     },
   };
 }

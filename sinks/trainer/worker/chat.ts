@@ -1,34 +1,6 @@
+import type { Call, ChatMessage, Parameter, Tool } from "./request.ts";
 import { encodeText } from "./tokenizer.ts";
 import { markId } from "./vocabulary.ts";
-
-/** A call of a function as OpenAI writes it; `arguments` is JSON text. */
-export type ToolCall = {
-  readonly id: string;
-  readonly type: "function";
-  readonly function: { readonly name: string; readonly arguments: string };
-};
-
-/** A message as OpenAI writes it, of which the template uses these fields. */
-export type ChatMessage = {
-  readonly role: "system" | "developer" | "user" | "assistant" | "tool";
-  readonly content?: string | null | readonly { readonly type: string; readonly text?: string }[];
-  readonly tool_calls?: readonly Pick<ToolCall, "function">[] | null;
-};
-
-/** A function the model may call; of `parameters` (JSON Schema) the flat properties count. */
-export type Tool = {
-  readonly type: "function";
-  readonly function: {
-    readonly name: string;
-    readonly description?: string;
-    readonly parameters?: {
-      readonly properties?: Readonly<Record<string, Parameter>>;
-      readonly required?: readonly string[];
-    };
-  };
-};
-
-type Parameter = { readonly type?: unknown; readonly enum?: readonly unknown[] };
 
 const valueText = (value: unknown): string =>
   typeof value === "string" ? value : JSON.stringify(value);
@@ -43,18 +15,31 @@ function parameterIds(name: string, { type, enum: values }: Parameter): number[]
   return type === "string" ? [...ids, markId("<string>")] : ids;
 }
 
-function toolIds({ function: { name, description = "", parameters = {} } }: Tool): number[] {
-  const { properties = {}, required = Object.keys(properties) } = parameters;
+function parameterOf({ function: { parameters } }: Tool, name: string): Parameter {
+  const properties = parameters?.properties ?? {};
+  return Object.hasOwn(properties, name) ? (properties[name] ?? {}) : {};
+}
+
+function toolIds(tool: Tool): number[] {
+  const { name, description, parameters } = tool.function;
+  const required = parameters?.required ?? Object.keys(parameters?.properties ?? {});
   return [
     markId("<function>"),
     ...encodeText(name),
-    ...encodeText(description),
-    ...required.flatMap((each) => parameterIds(each, properties[each] ?? {})),
+    ...encodeText(description ?? ""),
+    ...required.flatMap((each) => parameterIds(each, parameterOf(tool, each))),
   ];
 }
 
+/** The value that a generated argument stands for, of the type its function declares. */
+export function argumentValue(tool: Tool | undefined, name: string, text: string): unknown {
+  const { type, enum: values } = tool === undefined ? {} : parameterOf(tool, name);
+  if (values !== undefined) return values.find((value) => valueText(value) === text) ?? text;
+  return type === "integer" || type === "number" ? Number(text) : text;
+}
+
 /** A call with its arguments in order; what is not a JSON object is spelt as it stands. */
-function callIds({ function: { name, arguments: text } }: Pick<ToolCall, "function">): number[] {
+function callIds({ function: { name, arguments: text } }: Call): number[] {
   let values: unknown[] = [text];
   try {
     const parsed: unknown = JSON.parse(text);

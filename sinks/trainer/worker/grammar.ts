@@ -66,7 +66,8 @@ function legalInCall(functions: readonly FunctionRead[], response: readonly numb
 
 /**
  * Tokens that may come next: what an engine's guided decoding allows. A response is
- * `<say> word <end>`, the word being one that `said` lists, or `<call> function value… <end>`.
+ * `<say> word <end>`, the word being one that `said` lists (none when it is empty), or
+ * `<call> function value… <end>`.
  * Empty when the response is complete.
  */
 export function legalNext(
@@ -78,5 +79,5 @@ export function legalNext(
   if (response.at(-1) === end) return [];
   if (first === undefined) return functions.length > 0 ? [say, call] : [say];
   if (first === call) return legalInCall(functions, response);
-  return response.length === 1 ? said : [end];
+  return response.length === 1 && said.length > 0 ? said : [end];
 }

@@ -70,22 +70,24 @@ export function backward(decision: Decision, byScore: Float64Array, gradient: Fl
 export type Generated = { readonly ids: number[]; readonly logprobs: number[] };
 
 /**
- * Samples a response. The log-probs are those of the policy itself (temperature 1), which is what
- * training compares with; a temperature of 0 takes the likeliest token.
+ * Samples a response of at most `mostTokens`. The log-probs are those of the policy itself
+ * (temperature 1), which is what training compares with; a temperature of 0 takes the likeliest.
  */
 export function generate(
   policy: Policy,
   prompt: Prompt,
   temperature: number,
   random: Random,
+  mostTokens = Number.POSITIVE_INFINITY,
 ): Generated {
   const ids: number[] = [];
   const logprobs: number[] = [];
-  for (let decision = decide(policy, prompt, ids); decision !== undefined; ) {
+  while (ids.length < mostTokens) {
+    const decision = decide(policy, prompt, ids);
+    if (decision === undefined) break;
     const pick = choose(decision.logProbs, temperature, random);
     ids.push(decision.allowed[pick] ?? 0);
     logprobs.push(decision.logProbs[pick] ?? 0);
-    decision = decide(policy, prompt, ids);
   }
   return { ids, logprobs };
 }

@@ -1,10 +1,11 @@
-import Fastify, { type FastifyInstance, type FastifyReply } from "fastify";
-import { type ChatMessage, encodeChat, type Tool } from "./chat.ts";
-import { generate, type Policy } from "./policy.ts";
-import { type Prompt, readPrompt } from "./prompt.ts";
-import type { Random } from "./random.ts";
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from "fastify";
+import { argumentValue, encodeChat } from "./chat.ts";
+import { type Generated, generate, type Policy } from "./policy.ts";
+import { contextLength, type Prompt, readPrompt } from "./prompt.ts";
+import { type Random, seededRandom } from "./random.ts";
+import { ChatRequest, type Tool } from "./request.ts";
 import { decodeText } from "./tokenizer.ts";
-import { markId, textOf } from "./vocabulary.ts";
+import { byteOf, markId, textOf } from "./vocabulary.ts";
 
 /** The policy that answers now, and its version in the log; replaced whole when it was trained. */
 export type Served = { policy: Policy; version: number };
@@ -15,157 +16,162 @@ export type ServeOptions = {
   readonly random: Random;
 };
 
-type Asked = {
-  readonly messages: readonly ChatMessage[];
-  readonly tools: readonly Tool[];
-  readonly temperature: number;
-  readonly n: number;
-};
-
-const mostChoices = 128;
-const bodyLimit = 4 * 1024 * 1024;
+// A prompt that fits the context is a tenth of this; what does not fit is costly to find out.
+const bodyLimit = 256 * 1024;
 
 /**
  * The model over OpenAI's protocol: `/v1/chat/completions` and `/v1/models`. Answers carry
  * `prompt_token_ids`, `choices[].token_ids` and log-probs, as vLLM's do when asked, and the policy
- * version in `system_fingerprint` (`policy-v3`) and the header `x-policy-version`.
+ * version in `system_fingerprint` (`policy-v3`) and the header `x-policy-version`. Log-probs are the
+ * policy's own whatever the temperature. Errors are OpenAI's.
  */
 export function buildModelServer({ served, model, random }: ServeOptions): FastifyInstance {
-  const app = Fastify({ bodyLimit });
+  const customOptions = { coerceTypes: false as const, removeAdditional: false };
+  const app = Fastify({ bodyLimit, ajv: { customOptions } });
   let answers = 0;
-  app.setErrorHandler((error, _request, reply) => {
-    const status = (error as { statusCode?: number }).statusCode ?? 400;
-    return refuse(reply, status, error instanceof Error ? error.message : String(error), null);
-  });
+  app.setErrorHandler(answerError);
+  app.setNotFoundHandler((request, reply) =>
+    refuse(reply, 404, `there is no ${request.method} ${request.url}`, null),
+  );
   app.get("/v1/models", async () => ({
     object: "list",
     data: [{ id: model, object: "model", created: 0, owned_by: "lightning-stream" }],
   }));
-  app.post("/v1/chat/completions", async (request, reply) => {
-    const asked = readAsked(request.body);
-    if ("refused" in asked) return refuse(reply, 400, asked.refused, asked.param);
-    const { policy, version } = served;
-    const promptIds = encodeChat(asked.messages, asked.tools);
-    const prompt = readPrompt(promptIds);
-    answers += 1;
-    const id = `chatcmpl-${version}-${answers}-${process.pid}`;
-    const choices = Array.from({ length: asked.n }, (_, index) => {
-      const { ids, logprobs } = generate(policy, prompt, asked.temperature, random);
-      return choiceOf(prompt, `${id}-${index}`, index, ids, logprobs);
-    });
-    const completion = choices.reduce((sum, choice) => sum + choice.token_ids.length, 0);
-    reply.header("x-policy-version", String(version));
-    return {
-      id,
-      object: "chat.completion",
-      created: Math.floor(Date.now() / 1000),
-      model,
-      system_fingerprint: `policy-v${version}`,
-      prompt_token_ids: promptIds,
-      choices,
-      usage: {
-        prompt_tokens: promptIds.length,
-        completion_tokens: completion,
-        total_tokens: promptIds.length + completion,
-      },
-    };
-  });
+  app.post<{ Body: ChatRequest }>(
+    "/v1/chat/completions",
+    { schema: { body: ChatRequest } },
+    async ({ body }, reply) => {
+      const { policy, version } = served;
+      const tools = body.tool_choice === "none" ? [] : (body.tools ?? []);
+      const promptIds = encodeChat(body.messages, tools);
+      if (promptIds.length > contextLength) return refuseLength(reply, promptIds.length);
+      answers += 1;
+      const id = `chatcmpl-${version}-${answers}-${process.pid}`;
+      const choices = choicesOf(policy, body, tools, readPrompt(promptIds), random, id);
+      reply.header("x-policy-version", String(version));
+      return {
+        id,
+        object: "chat.completion",
+        created: Math.floor(Date.now() / 1000),
+        model,
+        system_fingerprint: `policy-v${version}`,
+        prompt_token_ids: promptIds,
+        choices,
+        usage: usageOf(promptIds.length, choices),
+      };
+    },
+  );
   return app;
 }
 
+type Choice = ReturnType<typeof choiceOf>;
+
+function choicesOf(
+  policy: Policy,
+  body: ChatRequest,
+  tools: readonly Tool[],
+  prompt: Prompt,
+  random: Random,
+  id: string,
+): Choice[] {
+  const most = body.max_completion_tokens ?? body.max_tokens ?? Number.POSITIVE_INFINITY;
+  const drawn = body.seed == null ? random : seededRandom(body.seed);
+  return Array.from({ length: body.n ?? 1 }, (_, index) => {
+    const generated = generate(policy, prompt, body.temperature ?? 1, drawn, most);
+    return choiceOf(prompt, tools, `${id}-${index}`, index, generated);
+  });
+}
+
+function usageOf(promptTokens: number, choices: readonly Choice[]) {
+  const completionTokens = choices.reduce((sum, { token_ids: ids }) => sum + ids.length, 0);
+  return {
+    prompt_tokens: promptTokens,
+    completion_tokens: completionTokens,
+    total_tokens: promptTokens + completionTokens,
+  };
+}
+
 const call = markId("<call>");
+const end = markId("<end>");
 
 function choiceOf(
   prompt: Prompt,
+  tools: readonly Tool[],
   id: string,
   index: number,
-  ids: readonly number[],
-  logprobs: readonly number[],
+  { ids, logprobs }: Generated,
 ) {
-  const calls = ids[0] === call ? [toolCall(prompt, id, ids)] : [];
+  const complete = ids.at(-1) === end;
+  const calls = complete && ids[0] === call ? [toolCall(prompt, tools, id, ids)] : [];
   // The first token says what kind of answer it is, the last that it is over.
-  const content = calls.length > 0 ? null : decodeText(ids.slice(1, -1));
+  const said = ids[0] === call ? null : decodeText(ids.slice(1, complete ? -1 : undefined));
+  const message = { role: "assistant", content: said };
+  const finished = calls.length > 0 ? "tool_calls" : "stop";
   return {
     index,
-    message: {
-      role: "assistant",
-      content,
-      ...(calls.length > 0 ? { tool_calls: calls } : {}),
-    },
-    finish_reason: calls.length > 0 ? "tool_calls" : "stop",
+    message: calls.length > 0 ? { ...message, tool_calls: calls } : message,
+    finish_reason: complete ? finished : "length",
     token_ids: ids,
-    logprobs: {
-      content: ids.map((token, i) => ({
-        token: textOf(token),
-        logprob: logprobs[i] ?? 0,
-        bytes: [...Buffer.from(textOf(token), "utf8")],
-        top_logprobs: [],
-      })),
-    },
+    logprobs: { content: ids.map((token, i) => logprobOf(token, logprobs[i] ?? 0)) },
   };
 }
 
-function toolCall(prompt: Prompt, id: string, ids: readonly number[]) {
-  const [, name, ...values] = ids;
-  const declared = prompt.functions.find((each) => each.name === name);
-  const parameters = declared?.parameters ?? [];
-  const named = parameters.map((parameter, i) => [
-    decodeText(parameter.name),
-    decodeText(values.slice(i, i + 1)),
-  ]);
+function logprobOf(token: number, logprob: number) {
+  const byte = byteOf(token);
+  const bytes = byte === undefined ? [...Buffer.from(textOf(token), "utf8")] : [byte];
+  return { token: textOf(token), logprob, bytes, top_logprobs: [] };
+}
+
+function toolCall(prompt: Prompt, tools: readonly Tool[], id: string, ids: readonly number[]) {
+  const [, nameId = end, ...values] = ids;
+  const name = decodeText([nameId]);
+  const tool = tools.find((each) => each.function.name === name);
+  const parameters = prompt.functions.find((each) => each.name === nameId)?.parameters ?? [];
+  const given = parameters.map((parameter, i) => {
+    const key = decodeText(parameter.name);
+    return [key, argumentValue(tool, key, decodeText(values.slice(i, i + 1)))];
+  });
   return {
     id: `call-${id}`,
     type: "function",
-    function: {
-      name: decodeText(name === undefined ? [] : [name]),
-      arguments: JSON.stringify(Object.fromEntries(named)),
-    },
+    function: { name, arguments: JSON.stringify(Object.fromEntries(given)) },
   };
 }
 
-type Refused = { readonly refused: string; readonly param: string };
-
-const roles = new Set(["system", "developer", "user", "assistant", "tool"]);
-
-function readAsked(body: unknown): Asked | Refused {
-  if (!isObject(body)) return { refused: "the body must be a JSON object", param: "body" };
-  const { messages, tools = [], temperature = 1, n = 1, stream } = body;
-  if (!Array.isArray(messages) || messages.length === 0) {
-    return { refused: "messages must be a list of at least one message", param: "messages" };
+function answerError(error: FastifyError, _request: unknown, reply: FastifyReply): FastifyReply {
+  const [invalid] = error.validation ?? [];
+  if (invalid !== undefined) {
+    // "/messages/0/role" is how JSON Schema writes messages[0].role.
+    const path = invalid.instancePath.slice(1).replaceAll(/\/(\d+)/g, "[$1]");
+    const param = path.replaceAll("/", ".") || "body";
+    return refuse(reply, 400, `${param} ${whatIsAllowed(error.validation ?? [])}`, param);
   }
-  const odd = messages.findIndex((m) => !isObject(m) || !roles.has(String(m.role)));
-  if (odd >= 0) {
-    return {
-      refused: `messages[${odd}].role must be one of ${[...roles].join(", ")}`,
-      param: "messages",
-    };
-  }
-  const oddTool = Array.isArray(tools)
-    ? tools.findIndex(
-        (t) => !isObject(t) || !isObject(t.function) || typeof t.function.name !== "string",
-      )
-    : 0;
-  if (oddTool >= 0)
-    return { refused: `tools[${oddTool}].function.name must be text`, param: "tools" };
-  if (typeof temperature !== "number" || !(temperature >= 0 && temperature <= 2)) {
-    return {
-      refused: `temperature is ${JSON.stringify(temperature)}, allowed is 0 to 2`,
-      param: "temperature",
-    };
-  }
-  if (typeof n !== "number" || !Number.isInteger(n) || n < 1 || n > mostChoices) {
-    return { refused: `n is ${JSON.stringify(n)}, allowed is 1 to ${mostChoices}`, param: "n" };
-  }
-  if (stream === true) return { refused: "stream is not supported by this model", param: "stream" };
-  return { messages, tools: tools as Tool[], temperature, n };
+  const status = error.statusCode ?? 500;
+  return refuse(reply, status, status >= 500 ? "the model failed" : error.message, null);
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+function whatIsAllowed(errors: NonNullable<FastifyError["validation"]>): string {
+  const [first] = errors;
+  const constants = errors
+    .filter((each) => each.keyword === "const" && each.instancePath === first?.instancePath)
+    .map(({ params }) => JSON.stringify(params.allowedValue));
+  if (constants.length > 0) return `must be ${constants.join(" or ")}`;
+  return first?.message ?? "is not as it must be";
+}
+
+function refuseLength(reply: FastifyReply, tokens: number): FastifyReply {
+  const message = `the prompt is ${tokens} tokens long, this model reads at most ${contextLength}`;
+  return refuse(reply, 400, message, "messages", "context_length_exceeded");
 }
 
 /** OpenAI's shape of an error. */
-function refuse(reply: FastifyReply, status: number, message: string, param: string | null) {
+function refuse(
+  reply: FastifyReply,
+  status: number,
+  message: string,
+  param: string | null,
+  code: string | null = null,
+): FastifyReply {
   const type = status >= 500 ? "server_error" : "invalid_request_error";
-  return reply.code(status).send({ error: { message, type, param, code: null } });
+  return reply.code(status).send({ error: { message, type, param, code } });
 }

@@ -101,17 +101,7 @@ export async function trainForEver(
   const optimizer = createOptimizer(served.policy);
   while (!signal.aborted) {
     try {
-      const batch = await leaseBatch(
-        settings.trainer,
-        {
-          workerId: settings.workerId,
-          maxSamples: settings.maxSamples,
-          maxStaleness: settings.maxStaleness,
-          waitSeconds: 20,
-          text: false,
-        },
-        signal,
-      );
+      const batch = (await lease(settings, enough, signal)) ?? (await lease(settings, any, signal));
       if (batch !== null) onTrained(await trainBatch(settings, served, optimizer, batch));
     } catch (error) {
       if (signal.aborted) return;
@@ -120,6 +110,22 @@ export async function trainForEver(
       await sleep(500, undefined, { signal }).catch(() => undefined);
     }
   }
+}
+
+/** A full batch learns best; after a moment what there is will do. */
+const enough = { minSamples: 96, waitSeconds: 0.5 };
+const any = { minSamples: 1, waitSeconds: 2 };
+
+function lease(
+  { trainer, workerId, maxSamples, maxStaleness }: WorkerSettings,
+  amount: typeof any,
+  signal: AbortSignal,
+): Promise<Batch | null> {
+  return leaseBatch(
+    trainer,
+    { workerId, maxSamples, maxStaleness, ...amount, text: false },
+    signal,
+  );
 }
 
 async function trainBatch(

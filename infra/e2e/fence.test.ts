@@ -1,0 +1,194 @@
+import assert from "node:assert/strict";
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { codeOf } from "../../schemas/errors.ts";
+import { withAdmin } from "../kafka/admin.ts";
+import { createAppender } from "../kafka/append.ts";
+import { openReader } from "../kafka/reader.ts";
+import { type Fence, type FencedTransaction, openFence } from "../kafka/transaction.ts";
+import { endOf, fetchAll, startBroker, type TestBroker, valuesFrom } from "./broker.ts";
+import { seeded } from "./load.ts";
+import { until } from "./stack.ts";
+
+let broker: TestBroker;
+before(async () => {
+  broker = await startBroker();
+});
+after(() => broker?.close());
+
+const seed = Math.floor(Math.random() * 2 ** 31);
+const record = (topic: string, value: string) => ({ topic, key: "k", value: Buffer.from(value) });
+
+async function write(fence: Fence, topic: string, value: string): Promise<void> {
+  const transaction = await fence.begin();
+  await transaction.send([record(topic, value)]);
+  await transaction.commit();
+}
+
+describe("opening a fence ends the one before it", () => {
+  const predecessors = ["never wrote", "committed", "has a transaction open"] as const;
+  for (const predecessor of predecessors) {
+    for (const heir of ["never writes", "writes"] as const) {
+      test(`the predecessor ${predecessor}, the heir ${heir}: the zombie's commit is fenced`, async () => {
+        const topic = await broker.newTopic();
+        const id = `fence ${topic}`;
+        const old = await openFence(broker.client, id);
+        let open: FencedTransaction | undefined;
+        if (predecessor === "committed") await write(old, topic, "before");
+        if (predecessor === "has a transaction open") {
+          open = await old.begin();
+          await open.send([record(topic, "zombie")]);
+        }
+        const fresh = await openFence(broker.client, id);
+        if (heir === "writes") await write(fresh, topic, "heir");
+        await assert.rejects(
+          async () => {
+            const transaction = open ?? (await old.begin());
+            if (open === undefined) await transaction.send([record(topic, "zombie")]);
+            await transaction.commit();
+          },
+          (error) => codeOf(error) === "fenced",
+        );
+        const expected = [
+          ...(predecessor === "committed" ? ["before"] : []),
+          ...(heir === "writes" ? ["heir"] : []),
+        ];
+        assert.deepEqual(await valuesFrom(broker.client, topic), expected);
+        await write(fresh, topic, "goes on");
+        assert.equal((await valuesFrom(broker.client, topic)).at(-1), "goes on");
+        await Promise.all([old.close(), fresh.close()]);
+      });
+    }
+  }
+
+  test("an offset alone does not get past it either", async () => {
+    const topic = await broker.newTopic();
+    const old = await openFence(broker.client, `offsets ${topic}`);
+    const fresh = await openFence(broker.client, `offsets ${topic}`);
+    await assert.rejects(
+      async () => {
+        const transaction = await old.begin();
+        await transaction.sendOffset({ group: "g", topic, partition: 0, offset: 5 });
+        await transaction.commit();
+      },
+      (error) => codeOf(error) === "fenced",
+    );
+    await Promise.all([old.close(), fresh.close()]);
+  });
+});
+
+describe("a read_committed reader", () => {
+  test("never sees aborted records, wherever its fetch begins", async () => {
+    const topic = await broker.newTopic();
+    const random = seeded(seed);
+    const pick = (n: number): number => Math.floor(random() * n);
+    const ids = Array.from({ length: 3 }, (_, i) => `interleaved ${topic} ${i}`);
+    const fences = await Promise.all(ids.map((id) => openFence(broker.client, id)));
+    const open = new Map<number, { transaction: FencedTransaction; values: string[] }>();
+    const committed: string[] = [];
+    const end = async (i: number, commits: boolean): Promise<void> => {
+      const ending = open.get(i);
+      if (ending === undefined) return;
+      open.delete(i);
+      if (commits) {
+        await ending.transaction.commit();
+        committed.push(...ending.values);
+      } else {
+        await fences[i]?.close();
+        fences[i] = await openFence(broker.client, ids[i] ?? "");
+      }
+    };
+    for (let n = 0; n < 90; n++) {
+      const i = pick(fences.length);
+      const fence = fences[i];
+      if (fence === undefined) continue;
+      if (random() < 0.3) await end(i, random() < 0.5);
+      else {
+        const current = open.get(i) ?? { transaction: await fence.begin(), values: [] };
+        open.set(i, current);
+        const value = String(await endOf(broker.client, topic));
+        current.values.push(value);
+        await current.transaction.send([record(topic, value)]);
+      }
+    }
+    for (const i of [...open.keys()]) await end(i, i === 0);
+    const expected = committed.map(Number).sort((a, b) => a - b);
+    assert.ok(expected.length > 0, `nothing was committed (seed ${seed})`);
+    const last = await endOf(broker.client, topic);
+    for (let from = 0; from < last; from++) {
+      for (const maxBytes of [1, 4096]) {
+        assert.deepEqual(
+          (await valuesFrom(broker.client, topic, { from, maxBytes })).map(Number),
+          expected.filter((offset) => offset >= from),
+          `from ${from}, ${maxBytes} bytes at a time (seed ${seed})`,
+        );
+      }
+    }
+    await Promise.all(fences.map((fence) => fence.close()));
+  });
+
+  test("waits behind a killed process's transaction only until the heir opens the fence", async () => {
+    const topic = await broker.newTopic();
+    const script = fileURLToPath(new URL("open-transaction.ts", import.meta.url));
+    const args = [broker.kafka.brokers, `killed ${topic}`, topic];
+    const child = fork(script, args, { execArgv: ["--import", "tsx"] });
+    await once(child, "message");
+    child.kill("SIGKILL");
+    await once(child, "exit");
+    const appender = createAppender(broker.client);
+    await appender.append([record(topic, "behind it")]);
+    await appender.close();
+    await sleep(1000);
+    assert.deepEqual(await valuesFrom(broker.client, topic), [], "held back");
+    const heir = await openFence(broker.client, `killed ${topic}`);
+    await until(
+      () => "the record behind is still held back",
+      5000,
+      async () => (await valuesFrom(broker.client, topic)).length > 0,
+    );
+    assert.deepEqual(await valuesFrom(broker.client, topic), ["behind it"]);
+    await heir.close();
+  });
+
+  test("is told data-lost when retention removed what it had not read", async () => {
+    const topic = await broker.newTopic();
+    const appender = createAppender(broker.client);
+    for (const value of ["a", "b", "c"]) await appender.append([record(topic, value)]);
+    await appender.close();
+    await withAdmin(broker.client, (admin) =>
+      admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: "2" }] }),
+    );
+    const reader = openReader(broker.client, { topic, partition: 0, from: 1 });
+    await assert.rejects(reader.next(), (error) => codeOf(error) === "data-lost");
+    await reader.close();
+    assert.deepEqual(await valuesFrom(broker.client, topic, { from: 2 }), ["c"]);
+  });
+
+  test("passes over a batch that compaction emptied", async () => {
+    const topic = await compactedTopic();
+    const whole = await endOf(broker.client, topic);
+    const read = () => fetchAll(broker.client, topic, { maxBytes: 1 });
+    let emptied: number[] = [];
+    await until(
+      () => `the cleaner has emptied no batch, ${whole} offsets stand`,
+      60_000,
+      async () => {
+        const answers = await read();
+        const starts = [0, ...answers.map(({ nextOffset }) => nextOffset)];
+        emptied = answers.flatMap(({ records, nextOffset }, i) =>
+          records.length === 0 && nextOffset > (starts[i] ?? 0) ? [starts[i] ?? 0] : [],
+        );
+        return emptied.length > 0;
+      },
+    );
+    const records = (await read()).flatMap((answer) => answer.records);
+    const newest = new Map(records.map((r) => [r.key?.toString(), r.value?.toString()]));
+    assert.deepEqual([...newest], [["key", "newest"], ["roll", "segment"]].reverse().reverse());
+    for (const from of emptied) {
+      assert.ok((await fetchAll(broker.client, topic, { from, maxBytes: 1 })).length > 0);
+    }
+  });
+});
