@@ -10,7 +10,10 @@ setUp({ kafka: false });
 const root = fileURLToPath(new URL("..", import.meta.url));
 const steps = [
   ["types", ["node_modules/typescript/bin/tsc", "--noEmit", "-p", "."]],
-  ["lint and format", ["node_modules/@biomejs/biome/bin/biome", "check", "--error-on-warnings", "."]],
+  [
+    "lint and format",
+    ["node_modules/@biomejs/biome/bin/biome", "check", "--error-on-warnings", "."],
+  ],
   ["schemas", ["--import", "tsx", "schemas/generate.ts", "--check"]],
 ];
 let failed = 0;

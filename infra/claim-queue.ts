@@ -79,3 +79,30 @@ function later(a: Entry, b: Entry): boolean {
   if (a.queuedAt !== b.queuedAt) return a.queuedAt > b.queuedAt;
   return a.offset !== b.offset ? a.offset > b.offset : a.key > b.key;
 }
+
+/** How many claims are remembered, to recognise one that is asked again. */
+const rememberedClaims = 20_000;
+
+/**
+ * Which rollouts a claim won, by its request id: a client whose answer got lost asks again, here or
+ * at another gateway, and gets the same ones.
+ */
+export type ClaimMemory = {
+  /** @param requestId of the single claim: the claim's id, its place and its round. */
+  note(project: string, requestId: string, key: string): void;
+  of(project: string, claimId: string): readonly string[];
+};
+
+export function createClaimMemory(): ClaimMemory {
+  const won = new Map<string, string[]>();
+  return {
+    note(project, requestId, key) {
+      const id = `${project}/${requestId.split("/").slice(0, -2).join("/")}`;
+      won.set(id, [...(won.get(id) ?? []), key]);
+      if (won.size <= rememberedClaims) return;
+      const [oldest] = won.keys();
+      if (oldest !== undefined) won.delete(oldest);
+    },
+    of: (project, claimId) => won.get(`${project}/${claimId}`) ?? [],
+  };
+}

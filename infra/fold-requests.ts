@@ -5,7 +5,7 @@ import type { Append } from "../producers/producer.ts";
 import { LightningError } from "../schemas/errors.ts";
 import { keyOf, topics } from "../schemas/topics.ts";
 import type { RolloutChanged } from "../schemas/types.ts";
-import { type ClaimQueue, createClaimQueue } from "./claim-queue.ts";
+import { type ClaimQueue, createClaimMemory, createClaimQueue } from "./claim-queue.ts";
 import { type Tail, type Tailed, tailPartition } from "./fold-partition.ts";
 import { topicOffsets } from "./kafka/admin.ts";
 import type { Runtime } from "./runtime.ts";
@@ -44,6 +44,7 @@ export async function foldRequests(
   const finishing = new Map<string, Set<() => void>>();
   /** Being claimed through this gateway: not offered twice while the log decides. */
   const claiming = new Set<string>();
+  const memory = createClaimMemory();
 
   function queueOf(project: string): ClaimQueue {
     const queue = queues.get(project) ?? createClaimQueue();
@@ -68,6 +69,9 @@ export async function foldRequests(
     if (before !== undefined && offset <= before.request_offset) return;
     const { rollout, verdict } = decide(before, request, { partition, offset, timestamp });
     if (rollout !== before) set(key, request.value.project, rollout);
+    if (request.type === "ClaimRequested" && verdict.outcome === "accepted") {
+      memory.note(request.value.project, request.value.request_id, key);
+    }
     const waiting = answers.get(answerKey(key, request.value.request_id));
     if (waiting === undefined) return;
     answers.delete(answerKey(key, request.value.request_id));
@@ -159,6 +163,8 @@ export async function foldRequests(
     get: (project, rolloutId) => rollouts.get(keyOf(project, rolloutId)),
     async claim(project, { workerId, limit, requestId }) {
       const id = requestId === "" ? randomUUID() : requestId;
+      const before = memory.of(project, id).map((key) => rollouts.get(key));
+      if (before.length > 0) return before.filter((rollout) => rollout !== undefined);
       const claims = Array.from({ length: limit }, (_, i) =>
         claimOne(project, workerId, `${id}/${i}`),
       );

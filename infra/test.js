@@ -51,9 +51,16 @@ function run({ files, concurrency, timeoutMs }) {
       "--test-reporter-destination=stdout",
       ...files,
     ],
-    { cwd: root, stdio: ["ignore", "inherit", "inherit", "pipe"], env: { ...process.env, LIGHTNING_TEST_COUNTS: "3" } },
+    {
+      cwd: root,
+      stdio: ["ignore", "inherit", "inherit", "pipe"],
+      env: { ...process.env, LIGHTNING_TEST_COUNTS: "3" },
+    },
   );
-  const [passed = 0, failed = 0] = String(done.output[3] ?? "").trim().split(" ").map(Number);
+  const [passed = 0, failed = 0] = String(done.output[3] ?? "")
+    .trim()
+    .split(" ")
+    .map(Number);
   // A runner that died without counting is a failure, too.
   return { passed, failed: failed === 0 && done.status !== 0 ? 1 : failed };
 }

@@ -96,8 +96,8 @@ async function up(options: Options): Promise<void> {
     await Promise.race([interrupted, running.failed]);
   } finally {
     remark("Stopping …");
-    removeAddresses(options.dataDir);
     await running.stop();
+    removeAddresses(options.dataDir);
   }
 }
 

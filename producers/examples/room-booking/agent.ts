@@ -10,11 +10,13 @@ export type Model = {
   readonly temperature?: number;
 };
 
-const system =
+/** What the agent is told. */
+export const system =
   "You book meeting rooms. Look up the rooms at the time asked for, then answer with the id of the " +
   "smallest free room that seats everyone and has everything asked for. Answer with the id alone.";
 
-const tools: OpenAI.Chat.Completions.ChatCompletionTool[] = [
+/** The one tool it has. */
+export const tools: OpenAI.Chat.Completions.ChatCompletionTool[] = [
   {
     type: "function",
     function: {
