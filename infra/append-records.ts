@@ -9,7 +9,11 @@ import type { Metrics } from "./metrics.ts";
 const overheadBytes = 64 * 1024;
 
 /** Records of ours onto the log: encodes, refuses what the topic would, shares requests. */
-export function createAppend(codec: Codec, appender: Appender, metrics: Metrics): Append {
+export function createAppend(
+  codec: Codec,
+  appender: Appender,
+  metrics: Pick<Metrics, "recordBytes">,
+): Append {
   return async (records) => {
     const outgoing = records.map((record) => {
       const value = codec.encode(record.topic, record);

@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
 import type { Place } from "../processors/processor.ts";
-import type { Request, Rollouts, Verdict } from "../producers/gateway/ports.ts";
+import type { Answer, Rollouts } from "../producers/gateway/ports.ts";
 import type { Append } from "../producers/producer.ts";
 import { LightningError } from "../schemas/errors.ts";
+import type { Request, Verdict } from "../schemas/requests.ts";
 import { keyOf, topics } from "../schemas/topics.ts";
 import type { RolloutChanged } from "../schemas/types.ts";
 import { type ClaimQueue, createClaimMemory, createClaimQueue } from "./claim-queue.ts";
@@ -18,10 +19,10 @@ export type Decide = (
 ) => {
   /** The rollout afterwards; undefined when there is none (any more). */
   readonly rollout: RolloutChanged | undefined;
-  readonly verdict: Omit<Verdict, "rollout">;
+  readonly verdict: Verdict;
 };
 
-type Waiter = { resolve(verdict: Verdict): void; reject(error: LightningError): void };
+type Waiter = { resolve(answer: Answer): void; reject(error: LightningError): void };
 
 const requestTypes = new Set<string>(topics.requests.records);
 const terminal = new Set(["succeeded", "failed", "cancelled"]);
@@ -80,8 +81,8 @@ export async function foldRequests(
   }
 
   /** Registered before the request is sent: the fold may be faster than the acknowledgement. */
-  function awaitAnswer(id: string): Promise<Verdict> {
-    return new Promise<Verdict>((resolve, reject) => {
+  function awaitAnswer(id: string): Promise<Answer> {
+    return new Promise<Answer>((resolve, reject) => {
       const timer = setTimeout(() => {
         waiter.reject(
           new LightningError(
@@ -107,7 +108,7 @@ export async function foldRequests(
     });
   }
 
-  async function submit(requests: readonly Request[]): Promise<readonly Verdict[]> {
+  async function submit(requests: readonly Request[]): Promise<readonly Answer[]> {
     const verdicts = requests.map(({ value }) =>
       awaitAnswer(answerKey(keyOf(value.project, value.rollout_id), value.request_id)),
     );

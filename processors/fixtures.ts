@@ -1,5 +1,6 @@
 import { noBytes, packInt32 } from "../schemas/bytes.ts";
 import type { RecordName } from "../schemas/records.ts";
+import type { Request } from "../schemas/requests.ts";
 import { keyOf } from "../schemas/topics.ts";
 import type {
   AttemptEnded,
@@ -10,7 +11,6 @@ import type {
   StepRecorded,
 } from "../schemas/types.ts";
 import type { Input } from "./drive.ts";
-import type { Request } from "./lifecycle/decision.ts";
 import type { Emitted } from "./processor.ts";
 
 /** Records for tests: valid as they are, each field can be set. Times in ms where not said else. */

@@ -1,3 +1,4 @@
+import type { Request } from "../schemas/requests.ts";
 import type {
   ClaimRequested,
   EndRequested,
@@ -11,7 +12,6 @@ import {
   accepted,
   attemptOf,
   type Decision,
-  type Request,
   repeated,
   unknownAttempt,
   voided,

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import type { Request } from "../schemas/requests.ts";
 import type { RolloutChanged } from "../schemas/types.ts";
 import { type Driven, type DriveOptions, drive, type Input } from "./drive.ts";
 import { ask, enqueueOf, input, t0, valuesOf } from "./fixtures.ts";
 import { retention } from "./lifecycle/deadlines.ts";
-import type { Request } from "./lifecycle/decision.ts";
 import { attemptIdFor, decide } from "./rollout-lifecycle.ts";
 import { trackRollouts } from "./track-rollouts.ts";
 

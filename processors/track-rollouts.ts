@@ -1,9 +1,10 @@
 import { LightningError } from "../schemas/errors.ts";
 import type { Tagged } from "../schemas/records.ts";
+import type { Request } from "../schemas/requests.ts";
 import { keyOf } from "../schemas/topics.ts";
 import type { RolloutChanged } from "../schemas/types.ts";
 import { deadlineOf } from "./lifecycle/deadlines.ts";
-import type { Decision, Request } from "./lifecycle/decision.ts";
+import type { Decision } from "./lifecycle/decision.ts";
 import { shortHash } from "./lifecycle/short-hash.ts";
 import type { Emitted, Processor, Step, Tick } from "./processor.ts";
 import { decide } from "./rollout-lifecycle.ts";

@@ -1,34 +1,6 @@
-import type { Tagged } from "../../schemas/records.ts";
+import type { Verdict } from "../../schemas/requests.ts";
 import type { Attempt, AttemptEnded, RolloutChanged } from "../../schemas/types.ts";
 import type { Place } from "../processor.ts";
-
-/** A record on `requests`. */
-export type Request = Tagged<
-  | "EnqueueRequested"
-  | "ClaimRequested"
-  | "HeartbeatRequested"
-  | "EndRequested"
-  | "PatchRequested"
-  | "CancelRequested"
-  | "TimeoutRequested"
-  | "SequenceRequested"
->;
-
-/**
- * What the log made of a request: `accepted` once, `repeated` when it was applied before (the
- * answer is the same), `void` when it changes nothing.
- */
-export type Verdict = {
-  readonly outcome: "accepted" | "repeated" | "void";
-  /** For `void`: `unknown` rollout or attempt, `conflict` with the status, null: a bad request. */
-  readonly reason: "unknown" | "conflict" | null;
-  /** For people; names the field, what was read and what is allowed. */
-  readonly message: string;
-  /** Attempt the request was about or made. */
-  readonly attemptId: string | null;
-  /** First sequence number handed out by a SequenceRequested. */
-  readonly sequenceId: number | null;
-};
 
 export type Decision = {
   /** State afterwards: the same object when nothing changed, undefined when there is none (any more). */

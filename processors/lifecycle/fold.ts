@@ -1,7 +1,8 @@
+import type { Request } from "../../schemas/requests.ts";
 import type { AttemptEnded, RolloutChanged } from "../../schemas/types.ts";
 import { t0 } from "../fixtures.ts";
 import { decide } from "../rollout-lifecycle.ts";
-import type { Decision, Request } from "./decision.ts";
+import type { Decision } from "./decision.ts";
 
 export type Folded = {
   readonly rollout: RolloutChanged | undefined;

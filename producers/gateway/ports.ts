@@ -1,35 +1,8 @@
-import type { Tagged } from "../../schemas/records.ts";
+import type { Request, Verdict } from "../../schemas/requests.ts";
 import type { ProjectConfigured, ResourcesUpdated, RolloutChanged } from "../../schemas/types.ts";
 
-/** A record on `requests`. */
-export type Request = Tagged<
-  | "EnqueueRequested"
-  | "ClaimRequested"
-  | "HeartbeatRequested"
-  | "EndRequested"
-  | "PatchRequested"
-  | "CancelRequested"
-  | "TimeoutRequested"
-  | "SequenceRequested"
->;
-
-/**
- * What the log made of a request: `accepted` once, `repeated` when the same request id was applied
- * before (the answer is the same), `void` when it came too late or makes no sense for the state.
- */
-export type Verdict = {
-  readonly outcome: "accepted" | "repeated" | "void";
-  /** For `void`: `unknown` rollout or attempt, or a `conflict` with its status. */
-  readonly reason: "unknown" | "conflict" | null;
-  /** For people; names the field and the states. */
-  readonly message: string;
-  /** The rollout afterwards; null when unknown. */
-  readonly rollout: RolloutChanged | null;
-  /** Attempt the request was about or made; null when it has none. */
-  readonly attemptId: string | null;
-  /** First sequence number handed out by a SequenceRequested. */
-  readonly sequenceId: number | null;
-};
+/** What the log made of a request, and the rollout afterwards; null when it is unknown. */
+export type Answer = Verdict & { readonly rollout: RolloutChanged | null };
 
 /**
  * The fold of `requests` that every gateway keeps. Throws `kafka-unavailable` or `deadline-passed`
@@ -37,7 +10,7 @@ export type Verdict = {
  */
 export type Rollouts = {
   /** Appends the requests and waits until the fold has read them back; verdicts in order. */
-  submit(requests: readonly Request[]): Promise<readonly Verdict[]>;
+  submit(requests: readonly Request[]): Promise<readonly Answer[]>;
   /** A live (or recently finished) rollout. */
   get(project: string, rolloutId: string): RolloutChanged | undefined;
   /** Claims up to `limit` rollouts of a project in FIFO order; each goes to one caller only. */

@@ -9,11 +9,12 @@ import { Registry } from "prom-client";
 import { type Codec, createCodec } from "../../schemas/codec.ts";
 import { LightningError } from "../../schemas/errors.ts";
 import { bundled, recordNames, type Tagged } from "../../schemas/records.ts";
+import type { Request } from "../../schemas/requests.ts";
 import { keyOf, type TopicName, topicNames, topics } from "../../schemas/topics.ts";
 import type { Attempt, RolloutChanged } from "../../schemas/types.ts";
 import type { Append, Produced } from "../producer.ts";
 import { buildGateway, type GatewayOptions } from "./app.ts";
-import type { Request, Rollouts, Verdict } from "./ports.ts";
+import type { Answer, Rollouts } from "./ports.ts";
 import { memoryResources } from "./testing-resources.ts";
 
 export type Logged = Tagged & { readonly topic: TopicName; readonly key: string };
@@ -67,7 +68,7 @@ const terminal: ReadonlySet<string> = new Set(["succeeded", "failed", "cancelled
 /** A fold of `requests`: enqueue, claim, heartbeat, end and cancel. */
 export function memoryRollouts(log: MemoryLog, now: () => number): Rollouts {
   const rollouts = new Map<string, RolloutChanged>();
-  const submit = async (requests: readonly Request[]): Promise<readonly Verdict[]> => {
+  const submit = async (requests: readonly Request[]): Promise<readonly Answer[]> => {
     await log.append(
       requests.map((request) => ({
         ...request,
@@ -119,7 +120,7 @@ function lookAt(
   };
 }
 
-function fold(before: RolloutChanged | undefined, request: Request, at: number): Verdict {
+function fold(before: RolloutChanged | undefined, request: Request, at: number): Answer {
   const { value, type } = request;
   if (before?.recent_requests.includes(value.request_id)) {
     return verdictOf("repeated", before, before.attempts.at(-1)?.attempt_id);
@@ -156,7 +157,7 @@ function claimed(
   requestId: string,
   workerId: string | null,
   at: number,
-): Verdict {
+): Answer {
   const attempt: Attempt = {
     attempt_id: `at-${rollout.attempts.length + 1}`,
     sequence_id: rollout.attempts.length + 1,
@@ -197,7 +198,7 @@ function verdictOf(
   outcome: "accepted" | "repeated",
   rollout: RolloutChanged,
   attemptId: string | null = null,
-): Verdict {
+): Answer {
   return { outcome, reason: null, message: "", rollout, attemptId, sequenceId: null };
 }
 
@@ -205,7 +206,7 @@ function voided(
   rollout: RolloutChanged | null,
   reason: "unknown" | "conflict",
   message: string,
-): Verdict {
+): Answer {
   return { outcome: "void", reason, message, rollout, attemptId: null, sequenceId: null };
 }
 

@@ -1,9 +1,10 @@
 import type { FastifyRequest } from "fastify";
 import { LightningError } from "../../../schemas/errors.ts";
+import type { Request } from "../../../schemas/requests.ts";
 import type { Attempt, RolloutChanged } from "../../../schemas/types.ts";
 import type { Gateway } from "../context.ts";
 import { checkId, hexId } from "../ids.ts";
-import type { Request, Verdict } from "../ports.ts";
+import type { Answer } from "../ports.ts";
 
 /** Id of a request: `given` ones come again when a client repeats itself. */
 export type RequestId = { readonly id: string; readonly given: boolean };
@@ -35,7 +36,7 @@ export function idParam(
 }
 
 /** Submits one request; throws `not-found` or `conflict` when the log voids it. */
-export async function ask(gateway: Gateway, request: Request): Promise<Verdict> {
+export async function ask(gateway: Gateway, request: Request): Promise<Answer> {
   const [verdict] = await gateway.rollouts.submit([request]);
   if (verdict === undefined) throw new Error("submit gave no verdict");
   mustStand(verdict, "rollout");
@@ -43,7 +44,7 @@ export async function ask(gateway: Gateway, request: Request): Promise<Verdict> 
 }
 
 /** Throws when the log voided a request. */
-export function mustStand(verdict: Verdict, field: string): void {
+export function mustStand(verdict: Answer, field: string): void {
   if (verdict.outcome !== "void") return;
   const code = verdict.reason === "unknown" ? "not-found" : "conflict";
   throw new LightningError(code, verdict.message, { field });

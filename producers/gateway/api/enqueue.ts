@@ -1,9 +1,9 @@
 import { LightningError } from "../../../schemas/errors.ts";
+import type { Request } from "../../../schemas/requests.ts";
 import type { EnqueueRequested, ResourcesUpdated } from "../../../schemas/types.ts";
 import type { Gateway } from "../context.ts";
 import { hexId } from "../ids.ts";
 import { jsonField } from "../json.ts";
-import type { Request } from "../ports.ts";
 import type { RequestId } from "./asking.ts";
 import type { TaskBody } from "./fields.ts";
 
