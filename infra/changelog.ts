@@ -15,8 +15,9 @@ const positionKey = `${separator}position`;
 export type Restored = { readonly position: PositionReached | null; readonly records: number };
 
 /**
- * Reads a changelog partition from its start to the last stable offset. Call it after the fence is
- * open: then nobody else can add to what was read.
+ * Reads a changelog partition from its start to where it ended when asked. Call it after the fence
+ * is open: then nobody else can add to what was read. Where readers share a partition, another's
+ * open transaction may stand before our last record: it is waited for, not taken for the end.
  *
  * @param reader whose changelog; `partition` is its input partition.
  * @param onRow gets every row in log order, deletions included.
@@ -37,6 +38,7 @@ export async function restoreChangelog(
   });
   let position: PositionReached | null = null;
   let records = 0;
+  let end: number | undefined;
   try {
     for (let fetched = await reader.next(); fetched !== undefined; fetched = await reader.next()) {
       for (const { key, value } of fetched.records) {
@@ -46,7 +48,8 @@ export async function restoreChangelog(
         if (name === wanted) position = row?.type === "PositionReached" ? row.value : null;
         else if (!name.startsWith(positionKey)) onRow({ ...splitRow(name), value: row });
       }
-      if (fetched.nextOffset >= fetched.stableOffset) break;
+      end ??= fetched.endOffset;
+      if (fetched.nextOffset >= end) break;
     }
   } finally {
     await reader.close();

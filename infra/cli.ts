@@ -1,8 +1,9 @@
 import { parseArgs } from "node:util";
-import { LightningError } from "../schemas/errors.ts";
+import { codeOf, LightningError } from "../schemas/errors.ts";
+import { configWithAddresses, defaultDataDir } from "./addresses.ts";
+import { portNumber } from "./commands/command.ts";
 import { commands } from "./commands/commands.ts";
 import { helpText } from "./commands/help.ts";
-import { processConfig } from "./config.ts";
 import { type RoleName, roleNames, roles } from "./roles.ts";
 import { runRolesUntilStopped } from "./run-roles.ts";
 
@@ -25,7 +26,8 @@ export async function main(args: readonly string[]): Promise<void> {
   } catch (error) {
     if (!(error instanceof LightningError) && !isUsageError(error)) throw error;
     process.stderr.write(`lightning: ${error.message}\n`);
-    process.exit(isUsageError(error) ? exitCodes.usage : exitCodes.failed);
+    const isUsage = isUsageError(error) || codeOf(error) === "request-invalid";
+    process.exit(isUsage ? exitCodes.usage : exitCodes.failed);
   }
 }
 
@@ -42,7 +44,11 @@ async function startNamedRoles(args: readonly string[]): Promise<void> {
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
-    options: { port: { type: "string" }, "trainer-port": { type: "string" } },
+    options: {
+      port: { type: "string" },
+      "trainer-port": { type: "string" },
+      data: { type: "string", default: defaultDataDir },
+    },
   });
   const unknown = positionals.find((name) => !isRole(name));
   if (unknown !== undefined) {
@@ -53,22 +59,12 @@ async function startNamedRoles(args: readonly string[]): Promise<void> {
   }
   const names = positionals.filter(isRole);
   const ports = {
-    ...(values.port === undefined ? {} : { gateway: portOf("--port", values.port) }),
+    ...(values.port === undefined ? {} : { gateway: portNumber("roles", values.port) }),
     ...(values["trainer-port"] === undefined
       ? {}
-      : { trainer: portOf("--trainer-port", values["trainer-port"]) }),
+      : { trainer: portNumber("roles", values["trainer-port"], "--trainer-port") }),
   };
-  await runRolesUntilStopped(processConfig(), names, ports, (line) =>
+  await runRolesUntilStopped(configWithAddresses(values.data), names, ports, (line) =>
     process.stdout.write(`${line}\n`),
-  );
-}
-
-/** @throws LightningError `config-invalid` naming the option. */
-export function portOf(option: string, text: string): number {
-  const port = Number(text);
-  if (/^\d+$/.test(text) && port <= 65_530) return port;
-  throw new LightningError(
-    "config-invalid",
-    `${option} is ${JSON.stringify(text)}, allowed is a port from 0 to 65530`,
   );
 }

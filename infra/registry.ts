@@ -55,7 +55,8 @@ export function createRegistryClient(settings: RegistrySettings, logger: Logger)
         if (until !== undefined && Date.now() < until) throw unknown(id);
         try {
           const schema = await registry.getSchema(id);
-          return JSON.stringify("schema" in schema ? schema.schema : schema);
+          // An avsc type; its JSON is the schema, as JSON.stringify asks for it.
+          return JSON.stringify(schema);
         } catch (error) {
           const failed = classify(error, `looking up schema ${id}`, settings.url);
           if (failed.code !== "not-found") throw failed;

@@ -5,6 +5,7 @@ import { kafkaSettings, type Values, type VariableName } from "./config.ts";
 import { type ClickHouseProcess, launchClickHouse } from "./embedded/clickhouse-process.ts";
 import { type Kafka, startKafka } from "./embedded/kafka.ts";
 import { kafkaJarsDir } from "./embedded/kafka-jars.js";
+import { type KeptRunning, keepRunning } from "./embedded/keep-running.ts";
 import { buildRegistry } from "./embedded/registry.ts";
 import { ensureTopics, planTopics } from "./kafka/admin.ts";
 import { createKafkaClient } from "./kafka/client.ts";
@@ -63,8 +64,8 @@ export async function startUp(values: Values, options: UpOptions, logger: Logger
   try {
     const [kafka, clickhouse] = await startEngines(values, dataDir, portOf, logger, stops);
     const settings: Partial<Record<VariableName, string>> = {
-      KAFKA_BROKERS: kafka?.brokers ?? values.KAFKA_BROKERS,
-      CLICKHOUSE_URL: clickhouse?.url ?? values.CLICKHOUSE_URL,
+      KAFKA_BROKERS: kafka?.current().brokers ?? values.KAFKA_BROKERS,
+      CLICKHOUSE_URL: clickhouse?.current().url ?? values.CLICKHOUSE_URL,
     };
     const registry = await startRegistry(
       { ...values, ...settings } as Values,
@@ -102,7 +103,11 @@ export async function startUp(values: Values, options: UpOptions, logger: Logger
       },
       settings,
       values: { ...values, ...settings } as Values,
-      failed: Promise.race([doors.failed, folds.failed]),
+      failed: Promise.race(
+        [doors, folds, kafka, clickhouse].flatMap((part) =>
+          part === undefined ? [] : [part.failed],
+        ),
+      ),
       doors,
       folds,
       stop,
@@ -113,19 +118,37 @@ export async function startUp(values: Values, options: UpOptions, logger: Logger
   }
 }
 
+type Engines = [KeptRunning<Kafka> | undefined, KeptRunning<ClickHouseProcess> | undefined];
+
 async function startEngines(
   values: Values,
   dataDir: string,
   portOf: (part: keyof typeof offsets) => number,
   logger: Logger,
   stops: (() => Promise<unknown>)[],
-): Promise<[Kafka | undefined, ClickHouseProcess | undefined]> {
-  const starting: [Promise<Kafka | undefined>, Promise<ClickHouseProcess | undefined>] = [
+): Promise<Engines> {
+  const starting: [Promise<Engines[0]>, Promise<Engines[1]>] = [
     values.KAFKA_BROKERS === ""
-      ? startKafka({ dataDir, jarsDir: kafkaJarsDir, port: portOf("kafka"), log: logger })
+      ? keepRunning(
+          "kafka",
+          (before: Kafka | undefined) => {
+            const port =
+              before === undefined ? portOf("kafka") : Number(before.brokers.split(":")[1]);
+            return startKafka({ dataDir, jarsDir: kafkaJarsDir, port, log: logger });
+          },
+          logger,
+        )
       : Promise.resolve(undefined),
     values.CLICKHOUSE_URL === ""
-      ? launchClickHouse({ dataDir, port: portOf("clickhouse"), log: logger })
+      ? keepRunning(
+          "clickhouse",
+          (before: ClickHouseProcess | undefined) => {
+            const port =
+              before === undefined ? portOf("clickhouse") : Number(new URL(before.url).port);
+            return launchClickHouse({ dataDir, port, log: logger });
+          },
+          logger,
+        )
       : Promise.resolve(undefined),
   ];
   // Both are waited for, so that when one fails the other is stopped too.

@@ -24,7 +24,9 @@ export const ingest: Bench = {
           const job = { job: "ingest", gateway, connections } as const;
           // Code that runs for the first time is slow: these are not counted.
           await generate({ ...job, requests: quick ? 50 : 200 });
-          const { result, cpuMs } = await whileMeasured(stack, () => generate({ ...job, requests }));
+          const { result, cpuMs } = await whileMeasured(stack, () =>
+            generate({ ...job, requests }),
+          );
           await stack.stop(gatewayGroup);
           const rate = (result.spans / (result.to - result.from)) * 1000;
           say(`ingest ${codec}: ${amount(rate)} spans/s`);

@@ -84,7 +84,10 @@ function throughput(measured: readonly [Case, LiveRun[]][]): Table {
       rate(runs, (run) => run.toEnds),
       rate(runs, (run) => run.toTransitions),
       rate(runs, (run) => run.toRows),
-      spread(runs.slice(0, 1).map(({ loaded }) => loaded.bytes / loaded.spans / 1000), 2),
+      spread(
+        runs.slice(0, 1).map(({ loaded }) => loaded.bytes / loaded.spans / 1000),
+        2,
+      ),
     ]),
     notes: [
       `${runners} runners over HTTP, groups of ${groupSize} (group-relative), 1 or 2 LLM calls of 50 prompt and 20 response ids with log-probs, 7 or 8 tool spans, a reward; everything starts at once, so this is catching up at the end. "To transitions": until a read_committed reader has all of them; "to ClickHouse": until SQL counts every span and transition. Every transition was seen exactly once.`,
@@ -105,13 +108,23 @@ function cpu(measured: readonly [Case, LiveRun[]][]): Table {
       return [
         name,
         spread(all, 2),
-        ...processes.map((process) => spread(each((run) => run.cpuMs[process] ?? 0), 2)),
+        ...processes.map((process) =>
+          spread(
+            each((run) => run.cpuMs[process] ?? 0),
+            2,
+          ),
+        ),
         spread(all.map((ms) => (2000 / ms) * 10)),
       ];
     }),
     notes: [
       "utime + stime of each process and what it started, from /proc, over the run until the last row is in ClickHouse. `gateway` is gateway and trainer, `folds` the three processors and the ClickHouse sink, `up` the supervisor with the registry. Not included: the load generator " +
-        `(${spread(measured.flatMap(([, runs]) => runs.map(({ loaded }) => loaded.cpuMs / loaded.ended.length)), 2)} CPU-ms a rollout) and the reader that watches. The last column is arithmetic: 2,000 ms ÷ "all" × 10.`,
+        `(${spread(
+          measured.flatMap(([, runs]) =>
+            runs.map(({ loaded }) => loaded.cpuMs / loaded.ended.length),
+          ),
+          2,
+        )} CPU-ms a rollout) and the reader that watches. The last column is arithmetic: 2,000 ms ÷ "all" × 10.`,
     ],
   };
 }

@@ -32,6 +32,16 @@ export function wholeNumber(command: string, option: string, text: string): numb
   throw wrongUse(command, `${option} is ${JSON.stringify(text)}, allowed is a whole number from 0`);
 }
 
+/** @throws LightningError `request-invalid` naming the option, what was read and what is allowed. */
+export function portNumber(command: string, text: string, option = "--port"): number {
+  const port = wholeNumber(command, option, text);
+  // A few ports behind it are taken as well.
+  if (port <= mostPort) return port;
+  throw wrongUse(command, `${option} is ${text}, allowed is a port from 0 to ${mostPort}`);
+}
+
+const mostPort = 65_530;
+
 /** Writes to stdout; a reader that has seen enough (`| head`) ends the command quietly. */
 export function print(text: string): void {
   if (process.stdout.listenerCount("error") === 0) {

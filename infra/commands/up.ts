@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { Logger } from "pino";
@@ -6,13 +6,14 @@ import { LightningError } from "../../schemas/errors.ts";
 import { meanRewards } from "../../sinks/clickhouse/queries-figures.ts";
 import { readAddresses, removeAddresses, writeAddresses } from "../addresses.ts";
 import { type Audit, audit } from "../audit.ts";
-import { processConfig } from "../config.ts";
+import { processConfig, type Values, type VariableName } from "../config.ts";
 import { createContext } from "../context.ts";
+import { removeEmbeddedData } from "../embedded/fresh.ts";
 import { createLog } from "../log.ts";
 import { clickHouseOf } from "../roles.ts";
 import { supervise } from "../supervise.ts";
 import { startUp, type Up } from "../up.ts";
-import { type Command, dataOption, print, remark, wholeNumber } from "./command.ts";
+import { type Command, dataOption, portNumber, print, remark, wholeNumber } from "./command.ts";
 import { runDemo } from "./demo.ts";
 
 const defaultPort = "4747";
@@ -64,7 +65,7 @@ function readOptions(args: readonly string[]): Options {
     },
   });
   return {
-    port: wholeNumber("up", "--port", values.port),
+    port: portNumber("up", values.port),
     dataDir: resolve(values.data),
     demo: !values["no-demo"],
     training: !values["no-train"],
@@ -81,11 +82,11 @@ async function up(options: Options): Promise<void> {
   const logger = createLog(config.LIGHTNING_LOG_LEVEL, "up");
   const asked = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => asked.abort());
-  if (options.fresh) removeData(options.dataDir);
+  if (options.fresh) await removeData(options.dataDir);
   remark(`Lightning Stream starts, data in ${options.dataDir}`);
   const running = await startUp(config, options, logger);
   try {
-    writeAddresses(options.dataDir, running.settings);
+    writeAddresses(options.dataDir, textOf(running.values));
     printAddresses(running);
     if (options.demo) await demo(running, options, asked.signal, startedAt, logger);
     if (options.exit || asked.signal.aborted) return;
@@ -172,8 +173,13 @@ Look closer:
   curl -s ${addresses.gateway}/metrics | grep ^lightning`);
 }
 
+/** Settings as they stand in an environment. */
+function textOf(values: Values): Partial<Record<VariableName, string>> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, String(value)]));
+}
+
 /** Empties a data folder, and nothing that does not look like one of ours. */
-function removeData(dataDir: string): void {
+async function removeData(dataDir: string): Promise<void> {
   if (!existsSync(dataDir)) return;
   if (readAddresses(dataDir)?.running === true) {
     throw new LightningError(
@@ -189,5 +195,5 @@ function removeData(dataDir: string): void {
       `--fresh would remove ${dataDir}, which holds ${odd}: that is not ours`,
     );
   }
-  rmSync(dataDir, { recursive: true, force: true });
+  await removeEmbeddedData(dataDir);
 }

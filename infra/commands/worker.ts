@@ -10,7 +10,7 @@ import {
 import { configWithAddresses } from "../addresses.ts";
 import type { Values } from "../config.ts";
 import { listen } from "../roles.ts";
-import { type Command, dataOption, dataUsage, print, wholeNumber } from "./command.ts";
+import { type Command, dataOption, dataUsage, portNumber, print, wholeNumber } from "./command.ts";
 
 export const modelName = "room-booker";
 
@@ -100,11 +100,11 @@ ${dataUsage}`,
       process.once("disconnect", () => resolve());
     });
     const options = {
-      port: wholeNumber("worker", "--port", given.port),
+      port: portNumber("worker", given.port),
       seed: wholeNumber("worker", "--seed", given.seed),
       training: !given["no-train"],
     };
-    const values = configWithAddresses(given.data);
+    const values = configWithAddresses(given.data, ["LIGHTNING_URL", "LIGHTNING_TRAINER_URL"]);
     const worker = await startWorker(values, options, ({ version, metrics }) => {
       const { rows, loss, entropy } = metrics;
       print(

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -104,6 +105,23 @@ export async function valuesFrom(
 ): Promise<string[]> {
   const answers = await fetchAll(client, topic, options);
   return answers.flatMap(({ records }) => records.map(textOf));
+}
+
+/**
+ * Reads the topic until it has as many values as expected, and compares: the broker answers a commit
+ * before it has written the markers that make the records visible.
+ */
+export async function expectValues(
+  client: KafkaClient,
+  topic: string,
+  expected: readonly string[],
+): Promise<void> {
+  let values = await valuesFrom(client, topic);
+  for (const deadline = Date.now() + 5000; values.length < expected.length; ) {
+    if (Date.now() > deadline) break;
+    values = await valuesFrom(client, topic);
+  }
+  assert.deepEqual(values, expected);
 }
 
 export function textOf({ value }: RawRecord): string {

@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { topics } from "../../schemas/topics.ts";
-import { migrate } from "../../sinks/clickhouse/migrate.ts";
 import type { FaultPoint } from "../faults.ts";
 import type { RoleName } from "../roles.ts";
 import { appendLoad, type Load, makeLoad, seeded } from "./load.ts";
 import {
-  clickHouseOfStack,
+  migrateWithoutMerges,
   type RoleProcess,
   type Stack,
   startRoleProcess,
@@ -24,9 +23,7 @@ let stack: Stack;
 
 before(async () => {
   stack = await startStack();
-  const clickhouse = clickHouseOfStack(stack);
-  await migrate(clickhouse, { database: stack.values.CLICKHOUSE_DATABASE, log: () => undefined });
-  await clickhouse.close();
+  await migrateWithoutMerges(stack);
   await stack.context.codec.prepare("requests", topics.requests.records);
   await stack.context.codec.prepare("spans", topics.spans.records);
 });

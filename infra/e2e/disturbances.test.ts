@@ -4,7 +4,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { topics } from "../../schemas/topics.ts";
 import type { RoleName } from "../roles.ts";
 import { appendLoad, type Load, makeLoad, seeded } from "./load.ts";
-import { type RoleProcess, type Stack, startRoleProcess, startStack } from "./stack.ts";
+import {
+  migrateWithoutMerges,
+  type RoleProcess,
+  type Stack,
+  startRoleProcess,
+  startStack,
+} from "./stack.ts";
 import { verifyRun } from "./verify.ts";
 
 const folds: RoleName[] = ["track-rollouts", "assemble-rollouts", "assign-credit", "clickhouse"];
@@ -18,6 +24,7 @@ const loads: Load[] = [];
 
 before(async () => {
   stack = await startStack({ LIGHTNING_PARTITIONS: "4" });
+  await migrateWithoutMerges(stack);
   await stack.context.codec.prepare("requests", topics.requests.records);
   await stack.context.codec.prepare("spans", topics.spans.records);
 });

@@ -7,9 +7,18 @@ import { fileURLToPath } from "node:url";
 import { codeOf } from "../../schemas/errors.ts";
 import { withAdmin } from "../kafka/admin.ts";
 import { createAppender } from "../kafka/append.ts";
+import { kafkajs } from "../kafka/patches.ts";
 import { openReader } from "../kafka/reader.ts";
 import { type Fence, type FencedTransaction, openFence } from "../kafka/transaction.ts";
-import { endOf, fetchAll, startBroker, type TestBroker, valuesFrom } from "./broker.ts";
+import {
+  endOf,
+  expectValues,
+  fetchAll,
+  startBroker,
+  type TestBroker,
+  textOf,
+  valuesFrom,
+} from "./broker.ts";
 import { seeded } from "./load.ts";
 import { until } from "./stack.ts";
 
@@ -56,9 +65,8 @@ describe("opening a fence ends the one before it", () => {
           ...(predecessor === "committed" ? ["before"] : []),
           ...(heir === "writes" ? ["heir"] : []),
         ];
-        assert.deepEqual(await valuesFrom(broker.client, topic), expected);
         await write(fresh, topic, "goes on");
-        assert.equal((await valuesFrom(broker.client, topic)).at(-1), "goes on");
+        await expectValues(broker.client, topic, [...expected, "goes on"]);
         await Promise.all([old.close(), fresh.close()]);
       });
     }
@@ -87,8 +95,8 @@ describe("a read_committed reader", () => {
     const pick = (n: number): number => Math.floor(random() * n);
     const ids = Array.from({ length: 3 }, (_, i) => `interleaved ${topic} ${i}`);
     const fences = await Promise.all(ids.map((id) => openFence(broker.client, id)));
-    const open = new Map<number, { transaction: FencedTransaction; values: string[] }>();
-    const committed: string[] = [];
+    const open = new Map<number, { transaction: FencedTransaction; values: number[] }>();
+    const committed: number[] = [];
     const end = async (i: number, commits: boolean): Promise<void> => {
       const ending = open.get(i);
       if (ending === undefined) return;
@@ -101,7 +109,7 @@ describe("a read_committed reader", () => {
         fences[i] = await openFence(broker.client, ids[i] ?? "");
       }
     };
-    for (let n = 0; n < 90; n++) {
+    for (let n = 0; n < 50; n++) {
       const i = pick(fences.length);
       const fence = fences[i];
       if (fence === undefined) continue;
@@ -109,23 +117,19 @@ describe("a read_committed reader", () => {
       else {
         const current = open.get(i) ?? { transaction: await fence.begin(), values: [] };
         open.set(i, current);
-        const value = String(await endOf(broker.client, topic));
-        current.values.push(value);
-        await current.transaction.send([record(topic, value)]);
+        current.values.push(n);
+        await current.transaction.send([record(topic, String(n))]);
       }
     }
     for (const i of [...open.keys()]) await end(i, i === 0);
-    const expected = committed.map(Number).sort((a, b) => a - b);
-    assert.ok(expected.length > 0, `nothing was committed (seed ${seed})`);
-    const last = await endOf(broker.client, topic);
-    for (let from = 0; from < last; from++) {
-      for (const maxBytes of [1, 4096]) {
-        assert.deepEqual(
-          (await valuesFrom(broker.client, topic, { from, maxBytes })).map(Number),
-          expected.filter((offset) => offset >= from),
-          `from ${from}, ${maxBytes} bytes at a time (seed ${seed})`,
-        );
-      }
+    await expectValues(broker.client, topic, committed.sort((a, b) => a - b).map(String));
+    const whole = (await fetchAll(broker.client, topic)).flatMap(({ records }) => records);
+    for (let from = 0; from < (await endOf(broker.client, topic)); from++) {
+      assert.deepEqual(
+        await valuesFrom(broker.client, topic, { from, maxBytes: from % 2 === 0 ? 1 : 4096 }),
+        whole.filter(({ offset }) => offset >= from).map(textOf),
+        `from ${from} (seed ${seed})`,
+      );
     }
     await Promise.all(fences.map((fence) => fence.close()));
   });
@@ -144,12 +148,7 @@ describe("a read_committed reader", () => {
     await sleep(1000);
     assert.deepEqual(await valuesFrom(broker.client, topic), [], "held back");
     const heir = await openFence(broker.client, `killed ${topic}`);
-    await until(
-      () => "the record behind is still held back",
-      5000,
-      async () => (await valuesFrom(broker.client, topic)).length > 0,
-    );
-    assert.deepEqual(await valuesFrom(broker.client, topic), ["behind it"]);
+    await expectValues(broker.client, topic, ["behind it"]);
     await heir.close();
   });
 
@@ -158,9 +157,11 @@ describe("a read_committed reader", () => {
     const appender = createAppender(broker.client);
     for (const value of ["a", "b", "c"]) await appender.append([record(topic, value)]);
     await appender.close();
-    await withAdmin(broker.client, (admin) =>
-      admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: "2" }] }),
-    );
+    await withAdmin(broker.client, async (admin) => {
+      // kafkajs deletes only in topics it has asked about before.
+      await admin.fetchTopicOffsets(topic);
+      await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: "2" }] });
+    });
     const reader = openReader(broker.client, { topic, partition: 0, from: 1 });
     await assert.rejects(reader.next(), (error) => codeOf(error) === "data-lost");
     await reader.close();
@@ -184,11 +185,47 @@ describe("a read_committed reader", () => {
         return emptied.length > 0;
       },
     );
-    const records = (await read()).flatMap((answer) => answer.records);
-    const newest = new Map(records.map((r) => [r.key?.toString(), r.value?.toString()]));
-    assert.deepEqual([...newest], [["key", "newest"], ["roll", "segment"]].reverse().reverse());
+    const values = (await valuesFrom(broker.client, topic, { maxBytes: 1 })).slice(-2);
+    assert.deepEqual(values, ["newest", "in the active segment"]);
     for (const from of emptied) {
-      assert.ok((await fetchAll(broker.client, topic, { from, maxBytes: 1 })).length > 0);
+      assert.deepEqual(
+        (await valuesFrom(broker.client, topic, { from, maxBytes: 1 })).slice(-2),
+        values,
+      );
     }
   });
 });
+
+/** A topic whose first batches are overwritten, in segments the cleaner may take. */
+async function compactedTopic(): Promise<string> {
+  const topic = await broker.newTopic({
+    "cleanup.policy": "compact",
+    "segment.ms": "100",
+    "min.cleanable.dirty.ratio": "0.0001",
+    "delete.retention.ms": "0",
+  });
+  await withAdmin(broker.client, (admin) =>
+    // Its default lets an idle cleaner look every 15 s.
+    admin.alterConfigs({
+      validateOnly: false,
+      resources: [
+        {
+          type: kafkajs.ConfigResourceTypes.BROKER,
+          name: "1",
+          configEntries: [{ name: "log.cleaner.backoff.ms", value: "200" }],
+        },
+      ],
+    }),
+  );
+  // The broker keeps the last batch of each producer for its sequence number, empty or not.
+  for (const value of ["old", "older than the newest", "newest"]) {
+    const appender = createAppender(broker.client);
+    await appender.append([record(topic, value)]);
+    await appender.close();
+    await sleep(150);
+  }
+  const appender = createAppender(broker.client);
+  await appender.append([{ topic, key: "other", value: Buffer.from("in the active segment") }]);
+  await appender.close();
+  return topic;
+}

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { connectClickHouse } from "../../sinks/clickhouse/client.ts";
+import { migrate } from "../../sinks/clickhouse/migrate.ts";
 import {
   childEnvironment,
   kafkaSettings,
@@ -100,6 +101,14 @@ export async function startStack(
     },
   };
   return stack;
+}
+
+/** Makes the tables, and keeps ClickHouse from merging: a row written twice must stay to be seen. */
+export async function migrateWithoutMerges(stack: Stack): Promise<void> {
+  const clickhouse = clickHouseOfStack(stack);
+  await migrate(clickhouse, { database: stack.values.CLICKHOUSE_DATABASE, log: () => undefined });
+  await clickhouse.command({ query: "SYSTEM STOP MERGES" });
+  await clickhouse.close();
 }
 
 /** A client of the stack's ClickHouse. */

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import {
   closeSync,
   existsSync,
+  mkdirSync,
   openSync,
   readFileSync,
   renameSync,
@@ -110,7 +111,10 @@ function spawnJava(launch: Launch, archive: ClassArchive): ChildProcess {
   if (existsSync(join(folder, "server.log"))) {
     renameSync(join(folder, "server.log"), join(folder, "server.log.before"));
   }
-  const flags = [...javaFlags(heapMb, log4jFile), archive.flag];
+  const tempDir = join(folder, "tmp");
+  rmSync(tempDir, { recursive: true, force: true });
+  mkdirSync(tempDir);
+  const flags = [...javaFlags(heapMb, log4jFile, tempDir), archive.flag];
   const child = spawn(
     java.command,
     [...flags, "-cp", java.classPath, "kafka.Kafka", "server.properties"],

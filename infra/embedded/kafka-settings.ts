@@ -73,7 +73,7 @@ const sizeSettings = {
  * stay on (C1 alone starts 0.2 s sooner and is slower ever after). An archive of its classes
  * (class data sharing) takes start-up from 2.2 s and 3.2 CPU-s to 1.3 s and 2.0 CPU-s.
  */
-export function javaFlags(heapMb: number, log4jFile: string): string[] {
+export function javaFlags(heapMb: number, log4jFile: string, tempDir: string): string[] {
   return [
     "-Xms256m",
     `-Xmx${heapMb}m`,
@@ -83,6 +83,8 @@ export function javaFlags(heapMb: number, log4jFile: string): string[] {
     // Otherwise every thread keeps a direct buffer as large as the largest record it ever sent.
     "-Djdk.nio.maxCachedBufferSize=262144",
     "-Djava.awt.headless=true",
+    // The codecs unpack native libraries there, and a killed broker leaves them behind.
+    `-Djava.io.tmpdir=${tempDir}`,
     "-Dlog4j2.disableJmx=true",
     `-Dlog4j2.configurationFile=${log4jFile}`,
   ];

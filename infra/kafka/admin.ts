@@ -9,7 +9,7 @@ import {
   type TopicSpec,
   topics,
 } from "../../schemas/topics.ts";
-import { classifyKafkaError, type KafkaClient } from "./client.ts";
+import { classifyKafkaError, type KafkaClient, kafkaErrorType } from "./client.ts";
 
 export type TopicPlan = {
   readonly name: string;
@@ -151,7 +151,7 @@ export async function topicOffsets(
   topic: string,
 ): Promise<PartitionOffsets[]> {
   return withAdmin(client, async (admin) => {
-    const offsets = await admin.fetchTopicOffsets(client.topic(topic));
+    const offsets = await offsetsWhenLed(admin, client.topic(topic));
     return offsets
       .map(({ partition, low, high }) => ({
         partition,
@@ -160,6 +160,20 @@ export async function topicOffsets(
       }))
       .sort((a, b) => a.partition - b.partition);
   });
+}
+
+/** What a broker says of a partition that it leads in the metadata but has not taken up yet. */
+const notLedYet = new Set(["NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE"]);
+
+/** kafkajs gives up at once on a partition whose leader was chosen milliseconds ago. */
+async function offsetsWhenLed(admin: Admin, topic: string) {
+  for (const deadline = Date.now() + leadersWithinMs; ; await sleep(50)) {
+    try {
+      return await admin.fetchTopicOffsets(topic);
+    } catch (error) {
+      if (!notLedYet.has(kafkaErrorType(error) ?? "") || Date.now() > deadline) throw error;
+    }
+  }
 }
 
 /** Number of partitions of a topic, as the cluster has it. */

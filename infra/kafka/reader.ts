@@ -26,6 +26,8 @@ export type Fetched = {
   readonly nextOffset: number;
   /** Last stable offset when the broker answered: nothing committed is beyond it. */
   readonly stableOffset: number;
+  /** End of the partition then, open transactions included. */
+  readonly endOffset: number;
   /** ms since epoch, taken before the request: time up to here is covered when caught up. */
   readonly askedAt: number;
 };
@@ -171,7 +173,8 @@ function leaderOf(cluster: Cluster, topic: string, partition: number): number {
 }
 
 function decodeFetched(data: FetchedPartition | undefined, from: number, askedAt: number): Fetched {
-  if (data === undefined) return { records: [], nextOffset: from, stableOffset: from, askedAt };
+  if (data === undefined)
+    return { records: [], nextOffset: from, stableOffset: from, endOffset: from, askedAt };
   // A batch may begin before the offset asked for.
   const messages = data.messages.filter((m) => Number(m.offset) >= from);
   const stable = Number(data.lastStableOffset);
@@ -179,6 +182,7 @@ function decodeFetched(data: FetchedPartition | undefined, from: number, askedAt
     records: committed(messages, data.abortedTransactions ?? []).map(toRecord),
     nextOffset: Math.max(from, data.messages.nextOffset ?? from),
     stableOffset: stable < 0 ? Number(data.highWatermark) : stable,
+    endOffset: Number(data.highWatermark),
     askedAt,
   };
 }

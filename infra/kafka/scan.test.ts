@@ -13,7 +13,7 @@ function fetched(nextOffset: number, stableOffset: number, sizes: readonly numbe
     value: Buffer.alloc(size),
     headers: {},
   }));
-  return { records, nextOffset, stableOffset, askedAt: 0 };
+  return { records, nextOffset, stableOffset, endOffset: stableOffset, askedAt: 0 };
 }
 
 async function* fetches(...all: Fetched[]): AsyncGenerator<Fetched> {

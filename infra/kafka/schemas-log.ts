@@ -63,7 +63,7 @@ async function tailSchemas(
   client: KafkaClient,
   onRecord: (record: SchemasRecord) => void | Promise<void>,
 ): Promise<{ caughtUpTo(offset: number): Promise<void>; close(): Promise<void> }> {
-  const options = { topic: schemasTopic, partition: 0, from: 0, maxWaitMs: 1000 };
+  const options = { topic: schemasTopic, partition: 0, from: 0, maxWaitMs: 200 };
   const reader = openReader(client, options);
   const waiting = new Set<{ offset: number; resolve(): void }>();
   let next = 0;

@@ -137,11 +137,14 @@ async function trainBatch(
   const rows = Array.from({ length: batch.arrays.advantages.length }, (_, i) => rowOf(batch, i));
   const usable = rows.filter((row) => row.logprobs.every((logprob) => !Number.isNaN(logprob)));
   const policy: Policy = { weights: Float32Array.from(served.policy.weights) };
-  const metrics = trainStep(policy, optimizer, usable);
+  // Both are copies: an acknowledgement that fails has trained nothing.
+  const trained = { m: optimizer.m.slice(), v: optimizer.v.slice(), step: optimizer.step };
+  const metrics = trainStep(policy, trained, usable);
   const { version } = await ackBatch(settings.trainer, batch.header.lease_id, {
     metrics,
     resources: { resourcesId: policyResources.id, resources: resourcesOf(settings, policy) },
   });
+  Object.assign(optimizer, trained);
   served.policy = policy;
   served.version = version ?? served.version;
   return { version: served.version, metrics };
