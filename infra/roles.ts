@@ -1,4 +1,4 @@
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import type { FastifyInstance } from "fastify";
 import { assembleRollouts } from "../processors/assemble-rollouts.ts";
 import { assignCredit } from "../processors/assign-credit.ts";
@@ -171,6 +171,7 @@ function served(app: FastifyInstance, address: string, close: () => Promise<void
 
 /** @throws LightningError `port-in-use` naming host and port. */
 export async function listen(app: FastifyInstance, host: string, port: number): Promise<string> {
+  dropSilentConnections(app);
   try {
     await app.listen({ host, port });
   } catch (error) {
@@ -189,4 +190,22 @@ export async function listen(app: FastifyInstance, host: string, port: number): 
   }
   const { port: chosen } = app.server.address() as AddressInfo;
   return `http://${host}:${chosen}`;
+}
+
+/**
+ * Node's server waits, when it closes, for connections on which nothing was ever asked: clients that
+ * connect ahead would hold a role's end up for as long as they like.
+ */
+function dropSilentConnections(app: FastifyInstance): void {
+  const open = new Set<Socket>();
+  let closing = false;
+  app.server.on("connection", (socket) => {
+    if (closing) socket.destroy();
+    open.add(socket);
+    socket.once("close", () => open.delete(socket));
+  });
+  app.addHook("preClose", async () => {
+    closing = true;
+    for (const socket of open) if (socket.bytesRead === 0) socket.destroy();
+  });
 }

@@ -141,21 +141,12 @@ async function fetchAll(measure: Measure, quick: boolean): Promise<Table> {
 
 async function idle(measure: Measure, quick: boolean): Promise<Table> {
   const connections = 20;
-  const rows: string[][] = [];
-  for (const client of names) {
-    const results = await measure({ work: "idle", client, connections, ms: quick ? 3000 : 10_000 });
-    rows.push([
-      client,
-      spread(
-        results.map(({ cpuMs, ms }) => (cpuMs / ms) * 100),
-        2,
-      ),
-    ]);
-  }
+  const measured = await measure("idle", { connections, ms: quick ? 3000 : 10_000 });
+  const share = ({ cpuMs, ms }: ClientResult): number => (cpuMs / ms) * 100;
   return {
     title: `${connections} producers connected and idle`,
     head: ["client", "CPU, % of one core"],
-    rows,
+    rows: measured.map(([client, results]) => [client, spread(results.map(share), 2)]),
     notes: [],
   };
 }

@@ -8,7 +8,7 @@ import { createContext } from "../context.ts";
 import { ensureTopics, planTopics } from "../kafka/admin.ts";
 import { partitionCounts, readers } from "../roles.ts";
 import { type BacklogJob, clock, type Loaded } from "./load.ts";
-import { filled, rolloutIdOf, templates } from "./workload.ts";
+import { filled, groupOf, rolloutIdOf, templates } from "./workload.ts";
 
 const project = "default";
 const perAppend = 100;
@@ -113,8 +113,7 @@ function enqueued(
       claim_seconds: null,
     },
     metadata: "{}",
-    group_id: `${job.run}-${Math.floor(index / job.groupSize)}`,
-    group_size: job.groupSize,
+    ...groupOf(job, index),
     group_deadline_seconds: 3600,
     credit: { strategy: "group-relative", parameters: {} },
     start: false,

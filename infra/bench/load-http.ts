@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Answer, type Connection, openConnection } from "./connection.ts";
 import { clock, type IngestJob, type LiveJob, type Loaded } from "./load.ts";
-import { filled, ingestBody, rolloutIdOf, type Template, templates } from "./workload.ts";
+import { filled, groupOf, ingestBody, rolloutIdOf, type Template, templates } from "./workload.ts";
 
 type Generated = Omit<Loaded, "cpuMs">;
 
@@ -62,7 +62,7 @@ export async function runLive(job: LiveJob): Promise<Generated> {
 
 /** Enqueues all at once in requests of 100, or at the asked rate in steps of 20 ms or more. */
 async function enqueue(connection: Connection, job: LiveJob): Promise<void> {
-  const { rate, groupSize } = job;
+  const { rate } = job;
   const size = rate === null ? 100 : Math.max(1, Math.round(rate / 50));
   const from = clock();
   for (let at = 0; at < job.rollouts; at += size) {
@@ -71,8 +71,7 @@ async function enqueue(connection: Connection, job: LiveJob): Promise<void> {
       input: { task: "Find a room for 4 people at 10:00 with a whiteboard", index: at + i },
       rollout_id: rolloutIdOf(job.run, at + i),
       mode: "train",
-      group_id: `${job.run}-${Math.floor((at + i) / groupSize)}`,
-      group_size: groupSize,
+      ...groupOf(job, at + i),
     }));
     expectOk(
       await connection.post("/api/v1/rollouts", json, JSON.stringify(tasks)),

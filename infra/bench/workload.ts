@@ -35,6 +35,15 @@ export function rolloutIdOf(run: string, index: number): string {
   return `ro-${shortHash(`${run}/${index}`)}`;
 }
 
+type Groups = { readonly run: string; readonly rollouts: number; readonly groupSize: number };
+
+/** The group of a rollout; the last one is as large as what is left. */
+export function groupOf({ run, rollouts, groupSize }: Groups, index: number) {
+  const group = Math.floor(index / groupSize);
+  const group_size = Math.min(groupSize, rollouts - group * groupSize);
+  return { group_id: `${run}-${group}`, group_size };
+}
+
 /** Random numbers that are the same in every run (mulberry32). */
 function randomFrom(seed: number): () => number {
   let state = seed;

@@ -39,6 +39,10 @@ export type Stack = {
   restartKafka(): Promise<void>;
   stopClickHouse(): Promise<void>;
   startClickHouse(): Promise<void>;
+  /** Paths the registry was asked for. */
+  readonly askedOfRegistry: string[];
+  stopRegistry(): Promise<void>;
+  startRegistry(): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -68,8 +72,14 @@ export async function startStack(
   const client = createKafkaClient(kafkaSettings(early, "e2e"), log);
   await ensureTopics(client, planTopics(partitionCounts(early), readers), 1);
   await ensureSchemasTopic(client, 1);
-  const registry = await buildRegistry({ log: createSchemasLog(client), logger: log });
-  settings.SCHEMA_REGISTRY_URL = await listen(registry, "127.0.0.1", 0);
+  const askedOfRegistry: string[] = [];
+  const openRegistry = async (port: number) => {
+    const app = await buildRegistry({ log: createSchemasLog(client), logger: log });
+    app.addHook("onRequest", async ({ url }) => void askedOfRegistry.push(url));
+    return { app, url: await listen(app, "127.0.0.1", port) };
+  };
+  let registry = await openRegistry(0);
+  settings.SCHEMA_REGISTRY_URL = registry.url;
   const values = readConfig(settings);
   const context = createContext(values, "e2e");
   const stack: Stack = {
@@ -92,9 +102,14 @@ export async function startStack(
       const port = Number(new URL(stack.clickhouse.url).port);
       stack.clickhouse = await launchClickHouse({ dataDir, port, log });
     },
+    askedOfRegistry,
+    stopRegistry: () => registry.app.close(),
+    async startRegistry() {
+      registry = await openRegistry(Number(new URL(registry.url).port));
+    },
     async close() {
       await context.close();
-      await registry.close();
+      await registry.app.close();
       await stack.clickhouse.stop();
       await stack.kafka.stop();
       rmSync(dataDir, { recursive: true, force: true });

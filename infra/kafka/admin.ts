@@ -15,7 +15,12 @@ export type TopicPlan = {
   readonly name: string;
   readonly partitions: number;
   readonly cleanup: "delete" | "compact";
+  /** Largest record, bytes; `maxRecordBytes` unless said. */
+  readonly maxBytes?: number;
 };
+
+/** A letter is the record it holds and what is said of it: the largest record must fit into one. */
+const maxLetterBytes = maxRecordBytes + 1024 * 1024;
 
 export type PartitionCounts = Readonly<Record<PartitionClass, number>>;
 
@@ -41,7 +46,7 @@ const weekMs = 7 * 24 * 3600 * 1000;
 function configOf(plan: TopicPlan): { name: string; value: string }[] {
   const config: Record<string, string> = {
     "cleanup.policy": plan.cleanup,
-    "max.message.bytes": String(maxRecordBytes),
+    "max.message.bytes": String(plan.maxBytes ?? maxRecordBytes),
     // The log's own clock: an agent's skewed clock changes no timer.
     "message.timestamp.type": "LogAppendTime",
   };

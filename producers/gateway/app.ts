@@ -128,7 +128,20 @@ function createApp(options: GatewayOptions): FastifyInstance {
   return app;
 }
 
+const index = {
+  name: "Lightning Stream gateway",
+  otlp: "POST /v1/traces",
+  rollouts: ["POST /api/v1/rollouts", "POST /api/v1/rollouts/claim", "GET /api/v1/rollouts/{id}"],
+  resources: ["GET /api/v1/resources/latest", "PUT /api/v1/resources/{id}"],
+  sql: "POST /api/v1/sql",
+  proxy: "/rollout/{id}/attempt/{id}/v1/chat/completions",
+  probes: ["GET /health", "GET /ready", "GET /metrics"],
+  projects: "each of these below /projects/{name} as well",
+};
+
 function addProbes(app: FastifyInstance, { rollouts, metrics }: Gateway): void {
+  // Whoever opens the address in a browser or with curl sees what is here.
+  app.get("/", async () => index);
   app.get("/health", async () => ({ status: "ok" }));
   app.get("/ready", async (_request, reply) => {
     const { ready, behind } = rollouts.progress();

@@ -2,7 +2,7 @@
 -- Every span of one rollout, as a timeline.
 SELECT sequence_id, name, kind, start_time, round((toUnixTimestamp64Nano(end_time) - toUnixTimestamp64Nano(start_time)) / 1e6, 3) AS ms, status_code, span_id, parent_id
 FROM spans
-WHERE project = 'default' AND rollout_id = (SELECT rollout_id FROM assemblies ORDER BY ended_at DESC LIMIT 1)
+WHERE project = 'default' AND rollout_id = (SELECT rollout_id FROM assemblies WHERE project = 'default' ORDER BY ended_at DESC LIMIT 1)
 ORDER BY sequence_id NULLS LAST, start_time;
 
 -- name: reward by policy version
