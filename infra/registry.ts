@@ -42,8 +42,7 @@ export function createRegistryClient(settings: RegistrySettings, logger: Logger)
     idOf: (subject, schema) =>
       once(`subject ${subject}`, async () => {
         try {
-          const { id } = await registry.register({ type: SchemaType.AVRO, schema }, { subject });
-          return id;
+          return await lookUpOrRegister(registry, subject, schema);
         } catch (error) {
           throw classify(error, `registering ${subject}`, settings.url);
         }
@@ -66,6 +65,22 @@ export function createRegistryClient(settings: RegistrySettings, logger: Logger)
         }
       }),
   };
+}
+
+/** Looks the schema up first: agents of a locked registry may read it and nothing else. */
+async function lookUpOrRegister(
+  registry: SchemaRegistry,
+  subject: string,
+  schema: string,
+): Promise<number> {
+  try {
+    return await registry.getRegistryIdBySchema(subject, { type: SchemaType.AVRO, schema });
+  } catch (error) {
+    // The library's own class, which it throws here for a 404 alone, and without the status.
+    if ((error as Failure).name !== "ConfluentSchemaRegistryError") throw error;
+    const { id } = await registry.register({ type: SchemaType.AVRO, schema }, { subject });
+    return id;
+  }
 }
 
 function unknown(id: number): LightningError {

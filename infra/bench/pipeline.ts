@@ -73,12 +73,24 @@ async function runCase(
   return runs;
 }
 
+/** Cores that stack and load generator had together: what others took is missing from the two. */
+function coresGot({ cpuMs, loaded, toRows }: LiveRun): number {
+  return (total(cpuMs) + loaded.cpuMs) / (toRows * 1000);
+}
+
 function throughput(measured: readonly [Case, LiveRun[]][]): Table {
   const rate = (runs: readonly LiveRun[], of: (run: LiveRun) => number): string =>
     spread(runs.map((run) => run.loaded.spans / of(run)));
   return {
     title: "Whole pipeline: spans/s from the first request",
-    head: ["rollouts of 10 spans", "to the last end", "to transitions", "to ClickHouse", "kB/span"],
+    head: [
+      "rollouts of 10 spans",
+      "to the last end",
+      "to transitions",
+      "to ClickHouse",
+      "cores it got",
+      "kB/span",
+    ],
     rows: measured.map(([{ name, rollouts }, runs]) => [
       `${name} (${amount(rollouts)} rollouts × ${runs.length})`,
       rate(runs, (run) => run.toEnds),
@@ -90,7 +102,7 @@ function throughput(measured: readonly [Case, LiveRun[]][]): Table {
       ),
     ]),
     notes: [
-      `${runners} runners over HTTP, groups of ${groupSize} (group-relative), 1 or 2 LLM calls of 50 prompt and 20 response ids with log-probs, 7 or 8 tool spans, a reward; everything starts at once, so this is catching up at the end. "To transitions": until a read_committed reader has all of them; "to ClickHouse": until SQL counts every span and transition. Every transition was seen exactly once.`,
+      `${runners} runners over HTTP, groups of ${groupSize} (group-relative), 1 or 2 LLM calls of 50 prompt and 20 response ids with log-probs, 7 or 8 tool spans, a reward; everything starts at once, so this is catching up at the end. "To transitions": until a read_committed reader has all of them; "to ClickHouse": until SQL counts every span and transition. Every transition was seen exactly once. "Cores it got": CPU of stack and load generator over the time to ClickHouse; less than two is what other programs took, or waiting.`,
     ],
   };
 }

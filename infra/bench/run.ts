@@ -1,7 +1,7 @@
 /** `npm run bench -- [name…] [--quick] [--profile DIR]`: measures, prints, writes RESULTS.md. */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { cpus, totalmem } from "node:os";
+import { cpus, loadavg, totalmem } from "node:os";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -40,7 +40,7 @@ function facts(command: string, busy: number): string[] {
     `machine: ${all.length} cores of ${all[0]?.model ?? "?"}, ${gib} GiB, Linux ${tool("uname", "-r")}; Node ${process.version}, ${java ?? "no java"}`,
     `date: ${new Date().toISOString().slice(0, 16)}Z; commit: ${tool("git", "rev-parse", "--short", "HEAD")}${changed ? " with changes" : ""}`,
     `command: \`${command}\``,
-    `all cores were ${amount(busy * 100)} % busy on average over the bench, whoever used them`,
+    `all cores were ${amount(busy * 100)} % busy on average over the bench, whoever used them; load average at its end: ${amount(loadavg()[0] ?? 0, 1)}`,
   ];
 }
 

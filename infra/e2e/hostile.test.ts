@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { enqueueOf } from "../../processors/fixtures.ts";
 import { callOf } from "../../processors/traces/fixtures.ts";
-import { maxRecordBytes, topics } from "../../schemas/topics.ts";
+import { deadLettersOf, maxRecordBytes, topics } from "../../schemas/topics.ts";
 import type { DeadLettered } from "../../schemas/types.ts";
 import { rowsOf } from "../../sinks/clickhouse/client.ts";
 import { lettersOf } from "../commands/letters.ts";
@@ -35,7 +35,13 @@ let raw: Replayer;
 
 before(async () => {
   stack = await startStack({ LIGHTNING_LOG_LEVEL: "silent" });
-  for (const topic of doors) await stack.context.codec.prepare(topic, topics[topic].records);
+  // Also what is read below, while the registry is there.
+  for (const topic of [...doors, "transitions" as const]) {
+    await stack.context.codec.prepare(topic, topics[topic].records);
+  }
+  for (const reader of Object.values(attacked)) {
+    await stack.context.codec.prepare(deadLettersOf(reader), ["DeadLettered"]);
+  }
   folds = startRoleProcess(stack, [
     "track-rollouts",
     "assemble-rollouts",

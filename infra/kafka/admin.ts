@@ -36,7 +36,7 @@ export function planTopics(counts: PartitionCounts, readers: readonly ReaderSpec
   }));
   const derived = readers.flatMap(({ name, partitions }): TopicPlan[] => [
     { name: changelogOf(name), partitions: counts[partitions], cleanup: "compact" },
-    { name: deadLettersOf(name), partitions: 1, cleanup: "delete" },
+    { name: deadLettersOf(name), partitions: 1, cleanup: "delete", maxBytes: maxLetterBytes },
   ]);
   return [...own, ...derived];
 }
