@@ -96,6 +96,7 @@ function throughput(measured: readonly [Case, LiveRun[]][]): Table {
       rate(runs, (run) => run.toEnds),
       rate(runs, (run) => run.toTransitions),
       rate(runs, (run) => run.toRows),
+      spread(runs.map(coresGot), 2),
       spread(
         runs.slice(0, 1).map(({ loaded }) => loaded.bytes / loaded.spans / 1000),
         2,

@@ -5,8 +5,8 @@ import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { enqueueOf } from "../../processors/fixtures.ts";
-import { callOf } from "../../processors/traces/fixtures.ts";
+import { enqueueOf, memberOf } from "../../processors/fixtures.ts";
+import { callOf, rewardOf } from "../../processors/traces/fixtures.ts";
 import { deadLettersOf, maxRecordBytes, topics } from "../../schemas/topics.ts";
 import type { DeadLettered } from "../../schemas/types.ts";
 import { rowsOf } from "../../sinks/clickhouse/client.ts";
@@ -216,13 +216,40 @@ test("records that decode but make no sense are refused by name, and harm nobody
     ...(await place("requests", [{ what: "another's key", value: request }])),
     ...(await place("spans", [{ what: "another's key", value: span }])),
   ];
+  const credit = { strategy: "wishful", parameters: {} };
+  const value = memberOf("r", 0, 1, { group_id: "wishful", group_size: 1, credit });
+  const closing = codec.encode("steps", { type: "RolloutAssembled", value });
+  const key = Buffer.from("default/wishful");
+  placed.push(...(await place("steps", [{ what: "an unknown strategy", key, value: closing }])));
   const load = await append("sense");
   await keptAsLetters(placed);
   for (const topic of ["requests", "spans"] as const) {
     const reasons = (await lettersFrom(attacked[topic])).map(({ reason }) => reason);
     assert.match(reasons.at(-1) ?? "", /key/);
   }
+  assert.match((await lettersFrom("assign-credit")).at(-1)?.reason ?? "", /wishful/);
   await flowed([load]);
+});
+
+test("a reward that is no number is counted as invalid and reaches no transition", async () => {
+  const load = makeLoad("nan", 1, random);
+  const { rollout_id = "", attempt_id = "" } = load.spans[0] ?? {};
+  const spans = load.spans.map((span) =>
+    span.name === "agentlightning.annotation"
+      ? rewardOf(span.span_id, 9, Number.NaN, { rollout_id, attempt_id })
+      : span,
+  );
+  await appendLoad(stack.context.append, { ...load, spans }, random);
+  await flowed([{ ...load, spans }]);
+  const assembled = (await recordsOf(stack, "steps")).flatMap(({ record }) =>
+    record?.type === "RolloutAssembled" && record.value.rollout_id === rollout_id
+      ? [record.value]
+      : [],
+  );
+  assert.deepEqual(
+    assembled.map(({ reward, invalid_rewards }) => [reward, invalid_rewards]),
+    [[null, 1]],
+  );
 });
 
 test("a dead letter that is replayed comes back with its own bytes, key and headers", async () => {
