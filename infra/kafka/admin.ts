@@ -150,7 +150,7 @@ async function checkTopics(
   }
 }
 
-/** Earliest and end offsets of a topic (end: last stable plus what is in flight). */
+/** Earliest offsets of a topic and its last stable ones: what open transactions hold is beyond. */
 export async function topicOffsets(
   client: KafkaClient,
   topic: string,
