@@ -6,7 +6,12 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { setUp } from "./setup.js";
 
-setUp({ kafka: false });
+try {
+  setUp({ kafka: false });
+} catch (error) {
+  process.stderr.write(`${error.message}\n`);
+  process.exit(1);
+}
 const root = fileURLToPath(new URL("..", import.meta.url));
 const steps = [
   ["types", ["node_modules/typescript/bin/tsc", "--noEmit", "-p", "."]],

@@ -67,7 +67,7 @@ function installedByHand() {
 
 function installDependencies() {
   say("Installing the dependencies (npm ci) …");
-  const done = run("npm", ["ci", "--no-audit", "--no-fund"], { cwd: root });
+  const done = run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: root });
   if (!done.ok) throw failed(`npm ci did not work:\n${done.tail}`);
   writeFileSync(stampFile, hash("sha256", lockFile));
 }

@@ -1,7 +1,7 @@
 import { amount, type Bench, median, spread, type Table } from "./bench.ts";
 import { type BacklogRun, startFolds, type WarmFolds } from "./run-backlog.ts";
 import { total } from "./run-live.ts";
-import { plainFoldsGroup, type Stack } from "./stack.ts";
+import type { Stack } from "./stack.ts";
 import { smallShape } from "./workload.ts";
 
 type Measured = { readonly name: string; readonly runs: BacklogRun[] };
@@ -103,7 +103,7 @@ export const exactlyOnce: Bench = {
     try {
       const plan = { shape: smallShape, groupSize };
       folds.push(
-        await startFolds(stack, { ...plan, name: "at_least_once", folds: plainFoldsGroup }),
+        await startFolds(stack, { ...plan, name: "at_least_once", plain: true }),
         await startFolds(stack, { ...plan, name: "exactly_once" }),
       );
       const measured = await takeTurns(folds, quick ? 1 : 4, quick ? 500 : 3000, say);

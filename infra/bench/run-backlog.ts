@@ -33,8 +33,8 @@ export type FoldsPlan = {
   readonly shape: Shape;
   readonly groupSize: number;
   readonly settings?: Settings;
-  /** The folds to run; those of the product unless given. */
-  readonly folds?: Group;
+  /** Without transactions, for one comparison. */
+  readonly plain?: boolean;
 };
 
 /** While the log is filled the folds are suspended: they must still be members afterwards. */
@@ -48,7 +48,7 @@ const warmRollouts = 1500;
 export async function startFolds(stack: Stack, plan: FoldsPlan): Promise<WarmFolds> {
   const own = { ...apart(plan.name), ...patient, ...plan.settings };
   const settings = { ...stack.settings, ...own };
-  const folds = plan.folds ?? foldsGroup;
+  const folds: Group = { ...foldsGroup, name: plan.name, plain: plan.plain === true };
   await makeDatabase(stack, plan.name);
   await stack.start(folds, own);
   const watch = await openWatch(settings);

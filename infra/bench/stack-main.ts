@@ -41,7 +41,8 @@ async function startEngines(dataDir: string): Promise<void> {
 }
 
 async function start(group: Group, settings: Settings): Promise<Readonly<Record<string, string>>> {
-  const own = group.name === "plain-folds" ? "plain-folds.ts" : "../lightning.js";
+  if (groups.has(group.name)) throw new Error(`${group.name} runs already`);
+  const own = group.plain === true ? "plain-folds.ts" : "../lightning.js";
   const ports = group.roles.includes("gateway") ? ["--port", "0", "--trainer-port", "0"] : [];
   const child = fork(fileURLToPath(new URL(own, import.meta.url)), [...group.roles, ...ports], {
     stdio: ["ignore", "ignore", "inherit", "ipc"],

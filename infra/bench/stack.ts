@@ -7,10 +7,11 @@ import { cpuBetween, type Usage, usageOf } from "./processes.ts";
 
 export type Settings = Partial<Record<VariableName, string>>;
 
-/** A process of roles; `plain` is the one without transactions. */
+/** A process of roles; a name is used once on a stack. `plain`: without transactions. */
 export type Group = {
-  readonly name: "gateway" | "folds" | "plain-folds";
+  readonly name: string;
   readonly roles: readonly string[];
+  readonly plain?: boolean;
 };
 
 /** The two processes that `lightning up` starts. */
@@ -19,7 +20,6 @@ export const foldsGroup: Group = {
   name: "folds",
   roles: ["track-rollouts", "assemble-rollouts", "assign-credit", "clickhouse"],
 };
-export const plainFoldsGroup: Group = { ...foldsGroup, name: "plain-folds" };
 
 export type StackOptions = {
   /** Write a CPU profile of every process of roles into this folder when it ends. */

@@ -3,6 +3,7 @@ import type { CompressionTypes, Kafka, KafkaConfig } from "kafkajs";
 import type { Logger } from "pino";
 import { LightningError, messageOf } from "../../schemas/errors.ts";
 import { kafkajs as kafkaJs, type WithNextOffset } from "./patches.ts";
+import type { RawMessage } from "./record-set.ts";
 
 const require = createRequire(import.meta.url);
 
@@ -142,16 +143,6 @@ type Internals = {
     findBroker(options: { nodeId: number }): Promise<Internals["broker"]>;
     removeBroker(address: { host: string; port: number }): void;
   };
-};
-
-export type RawMessage = {
-  offset: string;
-  timestamp: string;
-  key: Buffer | null;
-  value: Buffer | null;
-  headers: Record<string, Buffer>;
-  isControlRecord: boolean;
-  batchContext: { producerId: string; inTransaction: boolean };
 };
 
 export type FetchedPartition = {

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { RawMessage } from "./client.ts";
 import { type Assigned, assignSticky } from "./group.ts";
 import { kafkajs } from "./patches.ts";
 import { committed } from "./reader.ts";
+import type { RawMessage } from "./record-set.ts";
 import { inRequests } from "./transaction.ts";
 
 const require = createRequire(import.meta.url);
@@ -13,8 +13,8 @@ const require = createRequire(import.meta.url);
 function message(offset: number, producerId: string, control?: "abort" | "commit"): RawMessage {
   const key = Buffer.from([0, 0, 0, control === "commit" ? 1 : 0]);
   return {
-    offset: String(offset),
-    timestamp: "0",
+    offset,
+    timestamp: 0,
     key: control === undefined ? Buffer.from("k") : key,
     value: null,
     headers: {},
@@ -40,7 +40,7 @@ test("records of aborted transactions that began before the fetch are left out",
   ];
   assert.deepEqual(
     committed(messages, aborted).map((m) => m.offset),
-    ["12", "16"],
+    [12, 16],
   );
 });
 
@@ -54,7 +54,7 @@ test("a producer's committed transaction after an aborted one is kept", () => {
   const aborted = [{ producerId: "a", firstOffset: "1" }];
   assert.deepEqual(
     committed(messages, aborted).map((m) => m.offset),
-    ["3"],
+    [3],
   );
 });
 

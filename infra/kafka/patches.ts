@@ -9,6 +9,7 @@ import { compressFrame, compressFrameSync, decompressFrame, decompressFrameSync 
 import { compress as snappyCompress, uncompress as snappyUncompress } from "snappy";
 import { LightningError } from "../../schemas/errors.ts";
 import { type BatchHead, type BatchRecord, encodeBatch, encodeRecords } from "./record-batch.ts";
+import { decodeRecordSet, isRecordSet } from "./record-set.ts";
 
 const require = createRequire(import.meta.url);
 
@@ -95,7 +96,13 @@ function registerCodecs({ CompressionCodecs, CompressionTypes }: typeof kafkajs)
   CompressionCodecs[CompressionTypes.ZSTD] = () => zstd;
 }
 
-type Decoder = { buffer: Buffer; offset: number };
+type Decoder = {
+  buffer: Buffer;
+  offset: number;
+  readInt32(): number;
+  canReadBytes(length: number): boolean;
+  readBytes(length: number): Buffer;
+};
 type DecodeMessages = (decoder: Decoder) => Promise<unknown[]>;
 
 /** What a fetched list of messages also knows: the offset behind its last whole batch. */
@@ -104,18 +111,32 @@ export type WithNextOffset = { nextOffset?: number };
 /**
  * kafkajs forgets where a record batch ends. Compaction leaves batches with their last records, or
  * all of them, removed; a reader that goes on behind the last record it saw reads such a batch for
- * ever. The fetched list carries the end of its last batch.
+ * ever. The fetched list carries the end of its last batch. Our decoder also does without a big
+ * integer, a decoder and three copies of the numbers for every record.
  */
 function keepBatchEnds(): void {
   const file = "kafkajs/src/protocol/requests/fetch/v4/decodeMessages";
-  const decode: DecodeMessages = require(file);
+  const decodeOld: DecodeMessages = require(file);
   replaceModule(file, async (decoder: Decoder): Promise<unknown[]> => {
+    const start = decoder.offset;
     const nextOffset = endOfBatches(decoder);
-    const messages: unknown[] & WithNextOffset = await decode(decoder);
+    const size = decoder.readInt32();
+    if (size <= 0 || !decoder.canReadBytes(size)) return [];
+    const set = decoder.readBytes(size);
+    decoder.offset = isRecordSet(set) ? decoder.offset : start;
+    const messages: unknown[] & WithNextOffset = isRecordSet(set)
+      ? await decodeRecordSet(set, (codec) => codecOf(codec)?.decompress ?? null)
+      : await decodeOld(decoder);
     if (nextOffset !== undefined) messages.nextOffset = nextOffset;
     return messages;
   });
 }
+
+/** kafkajs' table of codecs, in which ours are registered. */
+const compression: {
+  lookupCodec(type: number): Codec | null;
+} = require("kafkajs/src/protocol/message/compression");
+const codecOf = compression.lookupCodec;
 
 /** What whoever requires the file from now on gets; nobody may have done so before. */
 function replaceModule(file: string, exports: unknown): void {
@@ -139,8 +160,6 @@ type Batch = Omit<BatchHead, "attributes" | "records" | "producerId"> & {
  */
 function encodeBatchesAtOnce(): void {
   const v0 = "kafkajs/src/protocol/recordBatch/v0";
-  const { lookupCodec } = require("kafkajs/src/protocol/message/compression");
-  const codecOf: (type: number) => Codec | null = lookupCodec;
   replaceModule("kafkajs/src/protocol/recordBatch/record/v0", (record: BatchRecord) => record);
   const RecordBatch = async (batch: Batch) => {
     const { compression = 0, transactional = false, producerId = -1, records, ...head } = batch;

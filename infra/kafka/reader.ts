@@ -6,8 +6,8 @@ import {
   type KafkaClient,
   kafkaErrorType,
   openCluster,
-  type RawMessage,
 } from "./client.ts";
+import type { RawMessage } from "./record-set.ts";
 
 /** A record as it stands in a partition. */
 export type RawRecord = {

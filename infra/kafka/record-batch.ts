@@ -34,12 +34,14 @@ export function encodeRecords(records: readonly BatchRecord[]): Buffer {
     sizes.reduce((sum, size) => sum + size + sizeOfVarint(size * 2), 0),
   );
   let at = 0;
-  for (const [i, record] of records.entries()) {
+  for (let i = 0; i < records.length; i++) {
     at = writeVarint(bytes, at, (sizes[i] ?? 0) * 2);
-    at = writeRecord(bytes, at, record);
+    at = writeRecord(bytes, at, records[i] ?? nothing);
   }
   return bytes;
 }
+
+const nothing: BatchRecord = { value: null, offsetDelta: 0, timestampDelta: 0 };
 
 /**
  * A record batch around records that are encoded, and compressed as the attributes say.
