@@ -158,7 +158,7 @@ export function startRoleProcess(
   let child: ChildProcess;
   let deaths = 0;
   let stopping = false;
-  let readyNow: Promise<void>;
+  let readyNow = awaited();
 
   const start = (fault: string): void => {
     const env = childEnvironment({ ...stack.settings, LIGHTNING_FAULT: fault });
@@ -167,8 +167,10 @@ export function startRoleProcess(
       stdio: ["ignore", "ignore", "inherit", "ipc"],
     });
     child = started;
-    readyNow = new Promise((resolve) => started.once("message", () => resolve()));
+    started.once("message", () => readyNow.resolve());
     started.once("exit", () => {
+      // Whoever asks from now on waits for the successor, also when this one never was ready.
+      readyNow = awaited();
       if (stopping) return;
       deaths += 1;
       setTimeout(() => !stopping && start(""), 200);
@@ -182,7 +184,7 @@ export function startRoleProcess(
     get deaths() {
       return deaths;
     },
-    ready: () => readyNow,
+    ready: () => readyNow.promise,
     signal: (signal) => void child.kill(signal),
     async stop() {
       stopping = true;
@@ -194,6 +196,14 @@ export function startRoleProcess(
       clearTimeout(timer);
     },
   };
+}
+
+function awaited(): { promise: Promise<void>; resolve(): void } {
+  let resolve = (): void => undefined;
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
 }
 
 /** A port that was free a moment ago. */
