@@ -1,5 +1,6 @@
 /** `npm run bench -- [name…] [--quick] [--profile DIR]`: measures, prints, writes RESULTS.md. */
 import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, totalmem } from "node:os";
 import { resolve } from "node:path";
@@ -31,7 +32,21 @@ function tool(command: string, ...args: readonly string[]): string {
   return stdout?.trim() ?? "";
 }
 
-function facts(command: string, busy: number): string[] {
+/**
+ * CPU-ms that hashing 64 MiB takes: a shared machine is not always the same machine, and sections
+ * whose figure differs can only be compared by their ratios.
+ */
+function speed(): number {
+  const block = Buffer.alloc(1024 * 1024, "lightning");
+  const before = process.cpuUsage();
+  const hash = createHash("md5");
+  for (let i = 0; i < 64; i++) hash.update(block);
+  hash.digest();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
+}
+
+function facts(command: string, busy: number, speeds: readonly number[]): string[] {
   const all = cpus();
   const changed = tool("git", "status", "--porcelain", "--untracked-files=no") !== "";
   const gib = Math.round(totalmem() / 2 ** 30);
@@ -40,6 +55,7 @@ function facts(command: string, busy: number): string[] {
     `machine: ${all.length} cores of ${all[0]?.model ?? "?"}, ${gib} GiB, Linux ${tool("uname", "-r")}; Node ${process.version}, ${java ?? "no java"}`,
     `date: ${new Date().toISOString().slice(0, 16)}Z; commit: ${tool("git", "rev-parse", "--short", "HEAD")}${changed ? " with changes" : ""}`,
     `command: \`${command}\``,
+    `speed: hashing 64 MiB (MD5) took ${speeds.map((ms) => amount(ms)).join(" CPU-ms before and ")} after`,
     `all cores were ${amount(busy * 100)} % busy on average over the bench, whoever used them; load average at its end: ${amount(loadavg()[0] ?? 0, 1)}`,
   ];
 }
@@ -50,12 +66,13 @@ async function runBench(
   profile: string | undefined,
 ): Promise<Section> {
   say(`\n${bench.name}: ${bench.doc}`);
+  const before = speed();
   const busy = machineLoad();
   const options = profile === undefined ? {} : { profileDir: profile };
   const context = { quick, say, stack: () => startStack(options) };
   const tables = await bench.run(context);
   const words = ["npm run bench --", bench.name, ...(quick ? ["--quick"] : [])];
-  return { name: bench.name, facts: facts(words.join(" "), busy()), tables };
+  return { name: bench.name, facts: facts(words.join(" "), busy(), [before, speed()]), tables };
 }
 
 async function main(args: readonly string[]): Promise<void> {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { assembleRollouts } from "../../processors/assemble-rollouts.ts";
 import { assignCredit } from "../../processors/assign-credit.ts";
 import { drive, type Input } from "../../processors/drive.ts";
@@ -7,6 +8,7 @@ import { attemptIdFor } from "../../processors/rollout-lifecycle.ts";
 import { callOf, rewardOf, spanOf } from "../../processors/traces/fixtures.ts";
 import { trackRollouts } from "../../processors/track-rollouts.ts";
 import type { Append, Produced } from "../../producers/producer.ts";
+import { LightningError } from "../../schemas/errors.ts";
 import type { RecordName, Tagged } from "../../schemas/records.ts";
 import { keyOf } from "../../schemas/topics.ts";
 import type { SpanRecorded, TransitionRecorded } from "../../schemas/types.ts";
@@ -67,8 +69,26 @@ function spansOf(id: string, random: Random): SpanRecorded[] {
   ];
 }
 
+const tries = 12;
+
+/** Asks again while the broker is away, as an agent does: identities make a repetition harmless. */
+function persistent(append: Append): Append {
+  return async (records) => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await append(records);
+      } catch (error) {
+        const passes = error instanceof LightningError && error.reaction === "retry";
+        if (!passes || attempt === tries) throw error;
+        await sleep(500);
+      }
+    }
+  };
+}
+
 /** Appends a load the way agents do: what ends an attempt only after its spans are durable. */
-export async function appendLoad(append: Append, load: Load, random: Random): Promise<void> {
+export async function appendLoad(once: Append, load: Load, random: Random): Promise<void> {
+  const append = persistent(once);
   await append(load.begin.map(onRequests));
   const twice = load.spans.flatMap((span) => (random() < 0.2 ? [span, span] : [span]));
   const shuffled = twice.map((span) => ({ span, at: random() })).sort((a, b) => a.at - b.at);
