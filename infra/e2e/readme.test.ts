@@ -106,7 +106,10 @@ describe("on a real broker and a real database", () => {
       "opentelemetry-sdk": "opentelemetry.sdk",
       "opentelemetry-exporter-otlp-proto-http": "opentelemetry.exporter.otlp.proto.http",
     });
-    terminal = openTerminal(childEnvironment(settings), rewrite, python ?? "python3");
+    const interpreter = python ?? "python3";
+    // By its path: a login's own settings may put another python3 before it.
+    const page = (text: string): string => rewrite(text).replace(/^python3 /gm, `${interpreter} `);
+    terminal = openTerminal(childEnvironment(settings), page, interpreter);
   });
 
   after(async () => {

@@ -15,8 +15,18 @@ const require = createRequire(import.meta.url);
 
 type RequestQueue = {
   pending: unknown[];
+  inflight: Map<number, InFlight>;
+  enforceRequestTimeout: boolean;
+  requestTimeoutIntervalId: NodeJS.Timeout;
+  isConnected(): boolean;
+  destroy(): void;
   scheduleCheckPendingRequests(): void;
+  scheduleRequestTimeoutCheck(): void;
 };
+type InFlight = { sentAt: number; requestTimeout: number; timeoutRequest(): void };
+
+/** How late a request's time-out of many seconds may be noticed, ms. */
+const timeoutCheckMs = 1000;
 
 type Codec = {
   compress(encoder: Encoder): Promise<Buffer>;
@@ -24,14 +34,26 @@ type Codec = {
 };
 
 /**
- * The request queue re-arms a 1 ms timer for ever even with nothing pending (kafkajs #1751): about
- * 6 % of a core for each idle connection. With nothing pending there is nothing to check.
+ * The request queue re-arms a 1 ms timer for ever even with nothing pending (kafkajs #1751): up to
+ * 6 % of a core for each idle connection. With nothing pending there is nothing to check. It also
+ * looks for timed-out requests ten times a second, on each of the dozens of connections we have.
  */
 function stopIdleTimer(): void {
   const queue: { prototype: RequestQueue } = require("kafkajs/src/network/requestQueue");
   const schedule = queue.prototype.scheduleCheckPendingRequests;
   queue.prototype.scheduleCheckPendingRequests = function check(this: RequestQueue): void {
     if (this.pending.length > 0) schedule.call(this);
+  };
+  queue.prototype.scheduleRequestTimeoutCheck = function check(this: RequestQueue): void {
+    if (!this.enforceRequestTimeout) return;
+    this.destroy();
+    this.requestTimeoutIntervalId = setInterval(() => {
+      const now = Date.now();
+      for (const request of this.inflight.values()) {
+        if (now - request.sentAt > request.requestTimeout) request.timeoutRequest();
+      }
+      if (!this.isConnected()) this.destroy();
+    }, timeoutCheckMs);
   };
 }
 
