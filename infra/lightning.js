@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=64
 /**
  * The command `lightning`. Sets the clone up when something is missing, then runs infra/cli.ts:
  * through tsx where Node cannot run TypeScript itself.

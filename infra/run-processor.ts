@@ -29,8 +29,8 @@ import {
  *
  * One commit, in this order ({@link commit} has the same numbers):
  * 1. step the task over the fetched records, timers first;
- * 2. send the outputs and dead letters;
- * 3. send the changed rows, last state of each, and the position record;
+ * 2. send the outputs and dead letters, and with them in one request
+ * 3. the changed rows, last state of each, and the position record;
  * 4. add the input offset to the transaction (for lag tools alone, so once a second is enough);
  * 5. commit.
  *
@@ -220,11 +220,6 @@ async function commit(
   const { faults, metrics } = runtime;
   const ended = metrics.commitSeconds.startTimer({ reader: processor.name });
   const transaction = await fence.begin();
-  faults("before-send");
-  // 2. outputs and dead letters
-  await transaction.send(outgoing);
-  faults("sent");
-  // 3. changed rows and the position
   const position: PositionReached = {
     next_offset: next,
     intent_offset: null,
@@ -232,10 +227,16 @@ async function commit(
     epoch: state.epoch,
     at: Date.now() * 1000,
   };
-  await transaction.send([
+  faults("before-send");
+  const sending = transaction.send([
+    // 2. outputs and dead letters
+    ...outgoing,
+    // 3. changed rows and the position
     ...changelogRecords(runtime.codec, processor.name, partition, task.takeChanges()),
     positionRecord(runtime.codec, processor.name, partition, position),
   ]);
+  faults("sent");
+  await sending;
   faults("changelog-sent");
   // 4. the offset, for lag tools
   const now = Date.now();

@@ -29,11 +29,12 @@ export const defaultSinkLimits: SinkLimits = {
  * Runs a sink on every partition the group gives this instance. The position of a partition stands
  * in `<sink>.changelog`, as for processors, and with it the intent of the delivery under way.
  *
- * One delivery, in this order ({@link deliver} has the same numbers):
+ * One delivery, in this order ({@link deliverOn} and {@link write} have the same numbers):
  * 1. gather records up to the limits;
  * 2. commit the intent: the last offset of the delivery, so that a replay has the same boundaries;
  * 3. write it; what the sink refuses goes to the dead letters, what it cannot reach is tried again;
- * 4. commit the position behind it, with the dead letters.
+ * 4. commit the position behind it, with the dead letters. While records flow the next delivery is
+ *    gathered meanwhile, and its intent is committed with the position: one transaction for both.
  *
  * After a crash the heir opens the fence, reads position and intent, and delivers exactly the
  * intended range first: same boundaries, same insert token, one copy.
@@ -66,6 +67,8 @@ type State = Context & {
   readonly epoch: string;
   next: number;
   streamTime: number;
+  /** The group's offset as last written, for lag tools. */
+  offsetSent: number;
 };
 
 async function runPartition(context: Context): Promise<void> {
@@ -84,6 +87,7 @@ async function runPartition(context: Context): Promise<void> {
       epoch: randomUUID(),
       next: position?.next_offset ?? 0,
       streamTime: position?.stream_time ?? 0,
+      offsetSent: position?.next_offset ?? 0,
     };
     if (position?.intent_offset != null) await redeliver(state, position.intent_offset);
     await deliverOn(state);
@@ -110,7 +114,7 @@ async function redeliver(state: State, intent: number): Promise<void> {
       records.push(...fetched.records.filter((r) => r.offset >= state.next && r.offset <= intent));
       end = fetched.nextOffset;
     }
-    await write(state, records);
+    await write(state, records, () => none);
   } finally {
     await reader.close();
   }
@@ -127,21 +131,44 @@ function open(state: State): PartitionReader {
   });
 }
 
+/** What was gathered for one delivery; undefined when reading has ended. */
+type Gathered = readonly RawRecord[] | undefined;
+
 async function deliverOn(state: State): Promise<void> {
   const reader = open(state);
   try {
-    while (!state.signal.aborted) {
-      const records = await gather(state, reader);
-      if (records === undefined) return;
-      if (records.length > 0) await deliver(state, records);
+    let records: Gathered = await gather(state, reader, state.next);
+    let isIntended = false;
+    while (!state.signal.aborted && records !== undefined) {
+      const last = records.at(-1);
+      if (last === undefined) {
+        records = await gather(state, reader, state.next);
+        continue;
+      }
+      // 2. intent
+      if (!isIntended) await commitPosition(state, state.next, last.offset, []);
+      state.runtime.faults("intent-committed");
+      const flow = { started: false };
+      const next: Promise<Gathered> = gather(state, reader, last.offset + 1, flow);
+      next.catch(() => undefined);
+      const intended = await write(state, records, () => (flow.started ? next : none));
+      isIntended = intended !== undefined && intended.length > 0;
+      records = await next;
     }
   } finally {
     await reader.close();
   }
 }
 
+const none: Promise<Gathered> = Promise.resolve([]);
+
 /** Step 1: records until a limit is reached or the first of them has waited long enough. */
-async function gather(state: State, reader: PartitionReader): Promise<RawRecord[] | undefined> {
+async function gather(
+  state: State,
+  reader: PartitionReader,
+  from: number,
+  flow = { started: false },
+): Promise<RawRecord[] | undefined> {
   const { limits, runtime, sink, topic, partition } = state;
   const records: RawRecord[] = [];
   let bytes = 0;
@@ -150,8 +177,9 @@ async function gather(state: State, reader: PartitionReader): Promise<RawRecord[
     const fetched = await reader.next();
     if (fetched === undefined || state.signal.aborted) return undefined;
     for (const record of fetched.records) {
-      if (record.offset < state.next) continue;
+      if (record.offset < from) continue;
       records.push(record);
+      flow.started = true;
       bytes += record.value?.length ?? 0;
     }
     const labels = { reader: sink.name, topic, partition: String(partition) };
@@ -162,20 +190,20 @@ async function gather(state: State, reader: PartitionReader): Promise<RawRecord[
   return records;
 }
 
-async function deliver(state: State, records: readonly RawRecord[]): Promise<void> {
-  const last = records.at(-1);
-  if (last === undefined) return;
-  // 2. intent
-  await commitPosition(state, state.next, last.offset, []);
-  state.runtime.faults("intent-committed");
-  await write(state, records);
-}
-
-/** Steps 3 and 4 of a range whose intent is committed. */
-async function write(state: State, records: readonly RawRecord[]): Promise<void> {
+/**
+ * Steps 3 and 4 of a range whose intent is committed.
+ *
+ * @param upcoming the next delivery, when one is being gathered; its intent goes with the position.
+ * @returns the delivery whose intent was committed along.
+ */
+async function write(
+  state: State,
+  records: readonly RawRecord[],
+  upcoming: () => Promise<Gathered>,
+): Promise<Gathered> {
   const { runtime, sink, topic, partition } = state;
   const last = records.at(-1);
-  if (last === undefined) return;
+  if (last === undefined) return [];
   const refused: Outgoing[] = [];
   let delivered: Delivered[] = [];
   for (const decoded of await decodeAll(runtime.codec, records)) {
@@ -203,11 +231,13 @@ async function write(state: State, records: readonly RawRecord[]): Promise<void>
     delivered = delivered.filter((d) => d.offset !== raw.offset);
   }
   runtime.faults("insert-acked");
-  // 4. position
-  await commitPosition(state, last.offset + 1, null, refused);
+  // 4. position, and the intent of what comes next
+  const next = await upcoming();
+  await commitPosition(state, last.offset + 1, next?.at(-1)?.offset ?? null, refused);
   runtime.faults("committed");
   state.next = last.offset + 1;
   runtime.metrics.recordsRead.inc({ reader: sink.name, topic }, records.length);
+  return next;
 }
 
 /** Tries until the sink took the delivery; returns the error when it refused one record of it. */
@@ -259,8 +289,9 @@ async function commitPosition(
     ...refused,
     positionRecord(runtime.codec, sink.name, changelogPartition, position, slotOf(state)),
   ]);
-  if (intent === null) {
+  if (next > state.offsetSent) {
     await transaction.sendOffset({ group: sink.name, topic, partition, offset: next });
+    state.offsetSent = next;
   }
   await transaction.commit();
   ended();

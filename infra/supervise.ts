@@ -17,6 +17,12 @@ export type Supervised = {
   stop(): Promise<void>;
 };
 
+/**
+ * Records live for one commit: with V8's 16 MiB most of them outlive the young generation and the
+ * garbage collector takes a fifth of the time (infra/bench/RESULTS.md, pipeline).
+ */
+const nodeFlags = ["--max-semi-space-size=64"];
+
 const restartMs = { first: 200, most: 5000 };
 const stopWithinMs = 15_000;
 
@@ -41,7 +47,7 @@ export async function supervise(
   failed.catch(() => undefined);
 
   async function start(): Promise<Readonly<Record<string, string>>> {
-    const started = spawn(process.execPath, [launcher, ...args], {
+    const started = spawn(process.execPath, [...nodeFlags, launcher, ...args], {
       stdio: ["ignore", "ignore", "inherit", "ipc"],
       env: childEnvironment(settings),
       // Ctrl-C is ours to pass on, in the right order.
