@@ -1,6 +1,6 @@
 import type { RolloutChanged } from "../schemas/types.ts";
 
-type Entry = { readonly queuedAt: number; readonly offset: number; readonly key: string };
+type Entry = { readonly queuedAt: number; readonly key: string };
 
 /**
  * The rollouts of one project that wait, first in first out by log time. Entries whose rollout has
@@ -53,7 +53,7 @@ export function createClaimQueue(): ClaimQueue {
       }
       if (waiting.get(key) === rollout.queued_at) return;
       waiting.set(key, rollout.queued_at);
-      add({ queuedAt: rollout.queued_at, offset: rollout.request_offset, key });
+      add({ queuedAt: rollout.queued_at, key });
     },
     next(taken) {
       for (let i = head; i < entries.length; i++) {
@@ -75,9 +75,12 @@ export function createClaimQueue(): ClaimQueue {
   };
 }
 
+/**
+ * Offsets of different partitions say nothing about each other; ids do: those of one batch, which
+ * mostly shares its millisecond, ascend.
+ */
 function later(a: Entry, b: Entry): boolean {
-  if (a.queuedAt !== b.queuedAt) return a.queuedAt > b.queuedAt;
-  return a.offset !== b.offset ? a.offset > b.offset : a.key > b.key;
+  return a.queuedAt !== b.queuedAt ? a.queuedAt > b.queuedAt : a.key > b.key;
 }
 
 /** How many claims are remembered, to recognise one that is asked again. */

@@ -112,6 +112,36 @@ export const variables = {
     1,
     256,
   ),
+  LIGHTNING_SPAN_MEMORY_MB: whole(
+    "MiB of the latest spans a gateway keeps; older ones are read from ClickHouse",
+    256,
+    1,
+    65_536,
+  ),
+  LIGHTNING_RETENTION_SECONDS: whole(
+    "how long a finished rollout stays in memory; then it is read from ClickHouse",
+    3600,
+    0,
+    31_536_000,
+  ),
+  LIGHTNING_CLAIM_SECONDS: whole(
+    "store API: silence after a claim that gives the rollout back; 0: never",
+    600,
+    0,
+    31_536_000,
+  ),
+  LIGHTNING_QUERY_DEADLINE_SECONDS: whole(
+    "how long a read waits for the log and for ClickHouse to catch up",
+    10,
+    1,
+    600,
+  ),
+  LIGHTNING_CORS_ORIGINS: text("store API: origins of browsers, comma-separated; *: any"),
+  LIGHTNING_COMPAT: oneOf(
+    "store API: strict copies the reference where it is odd, too",
+    "lenient",
+    ["lenient", "strict"],
+  ),
   LIGHTNING_LOG_LEVEL: oneOf<LogLevel>("log level", "warn", [
     "trace",
     "debug",

@@ -1,18 +1,21 @@
-import { randomUUID } from "node:crypto";
 import type { Place } from "../processors/processor.ts";
 import type { Answer, Rollouts } from "../producers/gateway/ports.ts";
 import type { Append } from "../producers/producer.ts";
-import { LightningError } from "../schemas/errors.ts";
 import type { Request, Verdict } from "../schemas/requests.ts";
 import { keyOf, topics } from "../schemas/topics.ts";
 import type { RolloutChanged } from "../schemas/types.ts";
-import { type ClaimQueue, createClaimMemory, createClaimQueue } from "./claim-queue.ts";
+import { createClaims, createStamp } from "./claims.ts";
+import { createExpiry, type Limits } from "./expire-limits.ts";
 import { type Tail, type Tailed, tailPartition } from "./fold-partition.ts";
 import { topicOffsets } from "./kafka/admin.ts";
+import type { Appender } from "./kafka/append.ts";
+import { openLogEnds } from "./log-ends.ts";
+import { createPendingAnswers } from "./pending-answers.ts";
+import { createRolloutTable } from "./rollout-table.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** The pure fold of a request; processors/ owns it and track-rollouts publishes with it. */
-export type Decide = (
+type Decide = (
   rollout: RolloutChanged | undefined,
   request: Request,
   at: Place,
@@ -22,11 +25,39 @@ export type Decide = (
   readonly verdict: Verdict;
 };
 
-type Waiter = { resolve(answer: Answer): void; reject(error: LightningError): void };
+/** What processors/ says of a rollout's life; every gateway and track-rollouts fold with the same. */
+export type Lifecycle = Limits & { readonly decide: Decide };
+
+/**
+ * Whoever derives more from the same log: told of each request with what became of it, and of the
+ * facts a fold starts from. `before` and `after` are the same object when nothing changed.
+ */
+export type Observer = {
+  decided(
+    before: RolloutChanged | undefined,
+    request: Request,
+    verdict: Verdict,
+    after: RolloutChanged | undefined,
+    timestamp: number,
+  ): void;
+  started(rollout: RolloutChanged): void;
+  /** Told of what one claim through this gateway took, in the order of the queue. */
+  taken?(rollouts: readonly RolloutChanged[]): void;
+};
 
 const requestTypes = new Set<string>(topics.requests.records);
 const terminal = new Set(["succeeded", "failed", "cancelled"]);
-const answerWithinMs = 10_000;
+const caughtUpWithinMs = 10_000;
+
+/** The port, and what other folds of the gateway ask of this one. */
+export type RequestFold = Rollouts & {
+  /**
+   * Of the rollouts that were forgotten, by partition: offset of the last request that changed one.
+   * Whoever finds a rollout gone looks for it in ClickHouse, which must have come so far.
+   */
+  readonly forgotten: ReadonlyMap<number, number>;
+  close(): Promise<void>;
+};
 
 /**
  * Every gateway's view of the rollouts: starts from the facts on `rollouts`, then tails `requests`
@@ -34,29 +65,20 @@ const answerWithinMs = 10_000;
  * not history, and all gateways agree without talking to each other.
  */
 export async function foldRequests(
-  runtime: Runtime,
+  runtime: Runtime & { readonly appender?: Appender },
   append: Append,
-  decide: Decide,
+  lifecycle: Lifecycle,
   onError: (error: Error) => void,
-): Promise<Rollouts & { close(): Promise<void> }> {
-  const rollouts = new Map<string, RolloutChanged>();
-  const queues = new Map<string, ClaimQueue>();
-  const answers = new Map<string, Waiter[]>();
+  observer?: Observer,
+): Promise<RequestFold> {
+  const table = createRolloutTable((rollout) => lifecycle.limitAhead(rollout)?.at ?? null);
+  const answers = createPendingAnswers();
   const finishing = new Map<string, Set<() => void>>();
-  /** Being claimed through this gateway: not offered twice while the log decides. */
-  const claiming = new Set<string>();
-  const memory = createClaimMemory();
-
-  function queueOf(project: string): ClaimQueue {
-    const queue = queues.get(project) ?? createClaimQueue();
-    queues.set(project, queue);
-    return queue;
-  }
+  const stamp = createStamp();
+  const forgotten = new Map<number, number>();
 
   function set(key: string, project: string, rollout: RolloutChanged | undefined): void {
-    if (rollout === undefined) rollouts.delete(key);
-    else rollouts.set(key, rollout);
-    queueOf(project).update(key, rollout);
+    table.set(key, project, rollout);
     if (rollout !== undefined && terminal.has(rollout.status)) {
       for (const wake of finishing.get(key) ?? []) wake();
       finishing.delete(key);
@@ -66,57 +88,36 @@ export async function foldRequests(
   function onRequest({ record, key, partition, offset, timestamp }: Tailed): void {
     if (record === null || !requestTypes.has(record.type)) return;
     const request = record as Request;
-    const before = rollouts.get(key);
+    const before = table.get(key);
     if (before !== undefined && offset <= before.request_offset) return;
-    const { rollout, verdict } = decide(before, request, { partition, offset, timestamp });
-    if (rollout !== before) set(key, request.value.project, rollout);
-    if (request.type === "ClaimRequested" && verdict.outcome === "accepted") {
-      memory.note(request.value.project, request.value.request_id, key);
-    }
-    const waiting = answers.get(answerKey(key, request.value.request_id));
-    if (waiting === undefined) return;
-    answers.delete(answerKey(key, request.value.request_id));
-    for (const waiter of waiting)
-      waiter.resolve({ ...verdict, rollout: rollout ?? before ?? null });
-  }
-
-  /** Registered before the request is sent: the fold may be faster than the acknowledgement. */
-  function awaitAnswer(id: string): Promise<Answer> {
-    return new Promise<Answer>((resolve, reject) => {
-      const timer = setTimeout(() => {
-        waiter.reject(
-          new LightningError(
-            "deadline-passed",
-            `request ${id.replace("\u0000", " ")} was not read back within ${answerWithinMs} ms; ask again with the same request id`,
-          ),
-        );
-      }, answerWithinMs);
-      const waiter: Waiter = {
-        resolve: (verdict) => {
-          clearTimeout(timer);
-          resolve(verdict);
-        },
-        reject: (error) => {
-          clearTimeout(timer);
-          const others = (answers.get(id) ?? []).filter((w) => w !== waiter);
-          if (others.length > 0) answers.set(id, others);
-          else answers.delete(id);
-          reject(error);
-        },
-      };
-      answers.set(id, [...(answers.get(id) ?? []), waiter]);
+    const { rollout, verdict } = lifecycle.decide(before, request, {
+      partition,
+      offset,
+      timestamp,
     });
+    const { project, request_id } = request.value;
+    if (rollout !== before) set(key, project, rollout);
+    if (rollout === undefined && before !== undefined) {
+      forgotten.set(partition, Math.max(forgotten.get(partition) ?? -1, before.request_offset));
+    }
+    observer?.decided(before, request, verdict, rollout, timestamp);
+    if (request.type === "ClaimRequested" && verdict.outcome === "accepted") {
+      claims.won(project, request_id, key);
+    }
+    if (answers.has(key, request_id)) {
+      answers.settle(key, request_id, { ...verdict, rollout: rollout ?? before ?? null });
+    }
   }
 
   async function submit(requests: readonly Request[]): Promise<readonly Answer[]> {
     const verdicts = requests.map(({ value }) =>
-      awaitAnswer(answerKey(keyOf(value.project, value.rollout_id), value.request_id)),
+      answers.wait(keyOf(value.project, value.rollout_id), value.request_id),
     );
     // A failed append is reported by the append itself.
     for (const verdict of verdicts) verdict.catch(() => undefined);
     await append(
       requests.map((request) => ({
-        ...request,
+        ...inOrder(request),
         topic: "requests" as const,
         key: keyOf(request.value.project, request.value.rollout_id),
       })),
@@ -124,58 +125,53 @@ export async function foldRequests(
     return Promise.all(verdicts);
   }
 
-  /** Claims the head of the queue until one claim is won; undefined when the queue is dry. */
-  async function claimOne(
-    project: string,
-    workerId: string | null,
-    id: string,
-  ): Promise<RolloutChanged | undefined> {
-    for (let round = 0; ; round++) {
-      const key = queueOf(project).next(claiming);
-      const rollout = key === undefined ? undefined : rollouts.get(key);
-      if (key === undefined || rollout === undefined) return undefined;
-      claiming.add(key);
-      try {
-        const value = {
-          project,
-          rollout_id: rollout.rollout_id,
-          request_id: `${id}/${round}`,
-          requested_at: Date.now() * 1000,
-          worker_id: workerId,
-          forced: false,
-        };
-        const [verdict] = await submit([{ type: "ClaimRequested", value }]);
-        if (verdict?.outcome === "accepted" && verdict.rollout !== null) return verdict.rollout;
-      } finally {
-        claiming.delete(key);
-      }
-    }
+  async function caughtUp(): Promise<void> {
+    const deadline = Date.now() + caughtUpWithinMs;
+    const behind = await ends.now();
+    await Promise.all(
+      tails.map(({ tail, partition }) =>
+        tail.position.reached(behind.get(partition) ?? 0, deadline, `requests/${partition}`),
+      ),
+    );
   }
+
+  /** An enqueue's time of asking is its place in the queue. */
+  function inOrder(request: Request): Request {
+    if (request.type !== "EnqueueRequested") return request;
+    return { ...request, value: { ...request.value, requested_at: stamp() } };
+  }
+
+  const claims = createClaims({
+    next: (project, taken) => table.queue(project)?.next(taken),
+    get: table.get,
+    submit,
+    caughtUp,
+    stamp,
+    taken: (rollouts) => observer?.taken?.(rollouts),
+  });
 
   const tails = await startTails(
     runtime,
     onRequest,
-    (key, rollout) => set(key, rollout.project, rollout),
+    (key, rollout) => {
+      set(key, rollout.project, rollout);
+      observer?.started(rollout);
+    },
     onError,
   );
+  const ends = openLogEnds(runtime.client, "requests", "committed");
 
   return {
     submit,
-    get: (project, rolloutId) => rollouts.get(keyOf(project, rolloutId)),
-    async claim(project, { workerId, limit, requestId }) {
-      const id = requestId === "" ? randomUUID() : requestId;
-      const before = memory.of(project, id).map((key) => rollouts.get(key));
-      if (before.length > 0) return before.filter((rollout) => rollout !== undefined);
-      const claims = Array.from({ length: limit }, (_, i) =>
-        claimOne(project, workerId, `${id}/${i}`),
-      );
-      const claimed = await Promise.all(claims);
-      return claimed.filter((rollout) => rollout !== undefined);
-    },
-    queued: (project) => queues.get(project)?.size ?? 0,
+    get: (project, rolloutId) => table.get(keyOf(project, rolloutId)),
+    list: (project) => table.list(project),
+    expire: createExpiry(table, lifecycle, submit),
+    caughtUp,
+    claim: claims.claim,
+    queued: (project) => table.queue(project)?.size ?? 0,
     async finished(project, rolloutId, deadlineMs) {
       const key = keyOf(project, rolloutId);
-      const found = rollouts.get(key);
+      const found = table.get(key);
       if (found === undefined || terminal.has(found.status)) return found;
       await new Promise<void>((resolve) => {
         const wakes = finishing.get(key) ?? new Set();
@@ -192,33 +188,29 @@ export async function foldRequests(
           resolve();
         });
       });
-      return rollouts.get(key);
+      return table.get(key);
     },
     progress() {
-      const behind = tails.reduce((sum, tail) => sum + tail.behind(), 0);
+      const behind = tails.reduce((sum, { tail }) => sum + tail.behind(), 0);
       return { ready: Number.isFinite(behind) && behind < maxBehindWhenReady, behind };
     },
+    forgotten,
     close: async () => {
-      await Promise.all(tails.map((tail) => tail.close()));
+      await Promise.all([ends.close(), ...tails.map(({ tail }) => tail.close())]);
     },
   };
-}
-
-/** Clients choose request ids: the same one may be under way for two rollouts. */
-function answerKey(key: string, requestId: string): string {
-  return `${key}\u0000${requestId}`;
 }
 
 /** Under load a fold is always a few records behind; more than this is not caught up. */
 const maxBehindWhenReady = 10_000;
 
 async function startTails(
-  runtime: Runtime,
+  runtime: Runtime & { readonly appender?: Appender },
   onRequest: (tailed: Tailed) => void,
   onFact: (key: string, rollout: RolloutChanged) => void,
   onError: (error: Error) => void,
-): Promise<Tail[]> {
-  const { client, codec } = runtime;
+): Promise<{ readonly partition: number; readonly tail: Tail }[]> {
+  const { client, codec, appender } = runtime;
   await codec.prepare("requests", topics.requests.records);
   await codec.prepare("rollouts", topics.rollouts.records);
   const partitions = await topicOffsets(client, "requests");
@@ -245,12 +237,12 @@ async function startTails(
       const tail = tailPartition(
         client,
         codec,
-        { topic: "requests", partition, from },
+        { topic: "requests", partition, from, ...(appender && { appender }) },
         onRequest,
         onError,
       );
       await tail.caughtUp;
-      return tail;
+      return { partition, tail };
     }),
   );
 }

@@ -4,6 +4,7 @@ import { LightningError } from "../schemas/errors.ts";
 import { keyOf, topics } from "../schemas/topics.ts";
 import type { ProjectConfigured, ResourcesUpdated } from "../schemas/types.ts";
 import { type Tailed, tailPartition } from "./fold-partition.ts";
+import { openLogEnds } from "./log-ends.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** Settings of a project nobody configured: GRPO, which is final-reward for a rollout on its own. */
@@ -116,7 +117,13 @@ export async function foldResources(
     return settings.get(project) ?? { ...defaultSettings, project, updated_at: 0 };
   }
 
+  const ends = openLogEnds(runtime.client, "resources", "committed");
   return {
+    async caughtUp() {
+      const deadline = Date.now() + readBackWithinMs;
+      const behind = await ends.now();
+      await tail.position.reached(behind.get(0) ?? 0, deadline, "resources/0");
+    },
     latest: (project) => latest.get(project),
     get: (project, resourcesId) => sets.get(keyOf(project, resourcesId)),
     list: (project) => [...sets.values()].filter((set) => set.project === project),
@@ -135,6 +142,8 @@ export async function foldResources(
       await readBack(() => settingsOf(project).version >= version, `settings of ${project}`);
       return settingsOf(project);
     },
-    close: () => tail.close(),
+    close: async () => {
+      await Promise.all([ends.close(), tail.close()]);
+    },
   };
 }

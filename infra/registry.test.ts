@@ -45,6 +45,24 @@ test("a schema is registered once and then looked up, also by another client", a
   assert.equal(asked.filter((one) => one.includes("/versions")).length, 0, asked.join(", "));
 });
 
+test("a new subject is checked against all its versions; a level somebody chose is kept", async () => {
+  const { text } = bundled.TimerSet;
+  const level = async (subject: string) => {
+    const answer = await (await fetch(`${url}/config/${subject}`)).json();
+    return (answer as { compatibilityLevel: string }).compatibilityLevel;
+  };
+  const client = createRegistryClient({ url }, logger);
+  await client.idOf("new-lightning.TimerSet", text);
+  assert.equal(await level("new-lightning.TimerSet"), "BACKWARD_TRANSITIVE");
+  await fetch(`${url}/config/chosen-lightning.TimerSet`, {
+    method: "PUT",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ compatibility: "FULL" }),
+  });
+  await client.idOf("chosen-lightning.TimerSet", text);
+  assert.equal(await level("chosen-lightning.TimerSet"), "FULL");
+});
+
 test("a schema another build wrote is learnt whole", async () => {
   const { text } = bundled.SpanRecorded;
   const id = await createRegistryClient({ url }, logger).idOf("s-lightning.SpanRecorded", text);

@@ -1,4 +1,4 @@
-import { SchemaRegistry, SchemaType } from "@kafkajs/confluent-schema-registry";
+import { COMPATIBILITY, SchemaRegistry, SchemaType } from "@kafkajs/confluent-schema-registry";
 import type { Logger } from "pino";
 import type { SchemaIds } from "../schemas/codec.ts";
 import { LightningError, messageOf } from "../schemas/errors.ts";
@@ -42,7 +42,7 @@ export function createRegistryClient(settings: RegistrySettings, logger: Logger)
     idOf: (subject, schema) =>
       once(`subject ${subject}`, async () => {
         try {
-          return await lookUpOrRegister(registry, subject, schema);
+          return await lookUpOrRegister(registry, settings, subject, schema);
         } catch (error) {
           throw classify(error, `registering ${subject}`, settings.url);
         }
@@ -70,6 +70,7 @@ export function createRegistryClient(settings: RegistrySettings, logger: Logger)
 /** Looks the schema up first: agents of a locked registry may read it and nothing else. */
 async function lookUpOrRegister(
   registry: SchemaRegistry,
+  settings: RegistrySettings,
   subject: string,
   schema: string,
 ): Promise<number> {
@@ -78,9 +79,43 @@ async function lookUpOrRegister(
   } catch (error) {
     // The library's own class, which it throws here for a 404 alone, and without the status.
     if ((error as Failure).name !== "ConfluentSchemaRegistryError") throw error;
-    const { id } = await registry.register({ type: SchemaType.AVRO, schema }, { subject });
-    return id;
   }
+  for (let attempt = 1; ; attempt++) {
+    const compatibility = (await levelOf(settings, subject)) ?? COMPATIBILITY.BACKWARD_TRANSITIVE;
+    try {
+      const options = { subject, compatibility };
+      return (await registry.register({ type: SchemaType.AVRO, schema }, options)).id;
+    } catch (error) {
+      // Another process made the subject meanwhile, and its level is not what we asked a moment ago.
+      if ((error as Failure).name !== levelMismatch || attempt === 3) throw error;
+    }
+  }
+}
+
+const levelMismatch = "ConfluentSchemaRegistryCompatibilityError";
+
+/**
+ * The compatibility somebody chose for a subject, or undefined. The library refuses to register
+ * where it is not the one it was told to expect; whoever runs the registry decides, not we.
+ */
+async function levelOf(
+  { url, user, password }: RegistrySettings,
+  subject: string,
+): Promise<COMPATIBILITY | undefined> {
+  const credentials = Buffer.from(`${user}:${password ?? ""}`).toString("base64");
+  const response = await fetch(
+    `${url.replace(/\/+$/, "")}/config/${encodeURIComponent(subject)}`,
+    user === undefined || user === "" ? {} : { headers: { authorization: `Basic ${credentials}` } },
+  );
+  if (!response.ok) {
+    await response.body?.cancel();
+    if (response.status === 404) return undefined;
+    throw Object.assign(new Error(`/config answered ${response.status}`), {
+      status: response.status,
+    });
+  }
+  const { compatibilityLevel } = (await response.json()) as { compatibilityLevel?: string };
+  return Object.values(COMPATIBILITY).find((level) => level === compatibilityLevel?.toUpperCase());
 }
 
 function unknown(id: number): LightningError {
@@ -93,7 +128,7 @@ function classify(error: unknown, doing: string, url: string): LightningError {
   const { status, name } = error as Failure;
   const fields = { cause: error, status, url };
   if (status === 404) return new LightningError("not-found", `${doing}: not found`, fields);
-  if (status === 409 || name === "ConfluentSchemaRegistryCompatibilityError") {
+  if (status === 409 || name === levelMismatch) {
     return new LightningError("schema-incompatible", `${doing}: ${messageOf(error)}`, fields);
   }
   if (status === 401 || status === 403) {

@@ -3,11 +3,11 @@ import type { FastifyInstance } from "fastify";
 import { assembleRollouts } from "../processors/assemble-rollouts.ts";
 import { assignCredit } from "../processors/assign-credit.ts";
 import { strategies } from "../processors/credit/registry.ts";
-import { decide } from "../processors/rollout-lifecycle.ts";
 import { trackRollouts } from "../processors/track-rollouts.ts";
 import { buildGateway } from "../producers/gateway/app.ts";
+import type { StoreSettings } from "../producers/gateway/store/settings.ts";
 import { LightningError, messageOf } from "../schemas/errors.ts";
-import { deadLettersOf, topics } from "../schemas/topics.ts";
+import { deadLettersOf } from "../schemas/topics.ts";
 import { type ClickHouseClient, connectClickHouse } from "../sinks/clickhouse/client.ts";
 import { migrate } from "../sinks/clickhouse/migrate.ts";
 import { createClickHouseSink } from "../sinks/clickhouse/sink.ts";
@@ -15,8 +15,7 @@ import { readOnlySql } from "../sinks/clickhouse/sql-query.ts";
 import { buildTrainer, defaultTrainerSettings } from "../sinks/trainer/app.ts";
 import type { Values } from "./config.ts";
 import type { Context } from "./context.ts";
-import { foldRequests } from "./fold-requests.ts";
-import { foldResources } from "./fold-resources.ts";
+import { startGatewayFolds } from "./gateway-folds.ts";
 import type { PartitionCounts, ReaderSpec } from "./kafka/admin.ts";
 import { runProcessor } from "./run-processor.ts";
 import { runSink } from "./run-sink.ts";
@@ -108,25 +107,34 @@ async function startGateway(context: Context, { port }: RoleOptions): Promise<St
     process.exitCode = 1;
     process.kill(process.pid, "SIGTERM");
   };
-  await context.codec.prepare("spans", topics.spans.records);
-  const rollouts = await foldRequests(context, context.append, decide, failed);
-  const resources = await foldResources(context, context.append, failed);
-  const clickhouse = clickHouseOf(context.values);
+  const { values } = context;
+  const clickhouse = clickHouseOf(values);
+  const folds = await startGatewayFolds(context, clickhouse, failed);
   const app = buildGateway({
+    ...folds,
     append: context.append,
-    rollouts,
-    resources,
     sql: (query, format) => readOnlySql(clickhouse, query, format),
     registry: context.metrics.registry,
     logger: context.logger,
     strategies: strategies.map((strategy) => strategy.name),
+    store: storeSettings(values),
   });
-  const address = await listen(app, context.values.LIGHTNING_HOST, port);
+  const address = await listen(app, values.LIGHTNING_HOST, port);
   return served(app, address, async () => {
-    await rollouts.close();
-    await resources.close();
+    await folds.close();
     await clickhouse.close();
   });
+}
+
+function storeSettings(values: Values): StoreSettings {
+  return {
+    claimSeconds: values.LIGHTNING_CLAIM_SECONDS === 0 ? null : values.LIGHTNING_CLAIM_SECONDS,
+    retentionSeconds: values.LIGHTNING_RETENTION_SECONDS,
+    strict: values.LIGHTNING_COMPAT === "strict",
+    corsOrigins: values.LIGHTNING_CORS_ORIGINS.split(",")
+      .map((origin) => origin.trim())
+      .filter((origin) => origin !== ""),
+  };
 }
 
 async function startClickHouse(context: Context): Promise<Started> {

@@ -37,8 +37,9 @@ export async function runPartitions(
         return;
       } catch (error) {
         if (signal.aborted) return;
-        if (!(error instanceof LightningError) || error.reaction === "exit")
+        if (!(error instanceof LightningError) || isFinal(error, runtime)) {
           return ended.reject(error);
+        }
         metrics.takeOvers.inc({ reader: group, reason: error.code });
         const fields = { reader: group, ...assigned, code: error.code, reason: error.message };
         if (error.reaction === "rejoin")
@@ -78,6 +79,11 @@ export async function runPartitions(
       ended.resolve();
     },
   };
+}
+
+/** Whether only a person can help: a gap in the log one may have allowed beforehand. */
+function isFinal(error: LightningError, { acceptDataLoss }: Runtime): boolean {
+  return error.reaction === "exit" && !(error.code === "data-lost" && acceptDataLoss);
 }
 
 /** A promise for whoever runs the role; until somebody waits for it a failure is not unhandled. */

@@ -1,10 +1,12 @@
 import { randomUUID } from "node:crypto";
 import type { Emitted, Event, Processor } from "../processors/processor.ts";
 import { createTask, type Task } from "../processors/task.ts";
+import { LightningError } from "../schemas/errors.ts";
 import type { RecordName } from "../schemas/records.ts";
-import { changelogOf, deadLettersOf, topics } from "../schemas/topics.ts";
+import { changelogOf, deadLettersOf, maxValueBytes, topics } from "../schemas/topics.ts";
 import type { PositionReached } from "../schemas/types.ts";
 import { changelogRecords, positionRecord, restoreChangelog } from "./changelog.ts";
+import { inputPosition } from "./input-position.ts";
 import type { Assigned } from "./kafka/group.ts";
 import { type Fetched, openReader } from "./kafka/reader.ts";
 import { type Fence, type Outgoing, openFence } from "./kafka/transaction.ts";
@@ -90,7 +92,7 @@ async function runPartition(
       partition,
       from: state.next,
       lingerMs: commitLingerMs,
-      maxWaitMs: 500,
+      maxWaitMs: () => idleWaitMs(state.task.nextWake()),
     });
     try {
       while (!signal.aborted) {
@@ -104,6 +106,14 @@ async function runPartition(
   } finally {
     await fence.close();
   }
+}
+
+/** How long an idle poll may last, ms: timers fire between polls, so not beyond the next one. */
+const idleWait = { least: 20, most: 500 };
+
+function idleWaitMs(wakeAt: number | null): number {
+  if (wakeAt === null) return idleWait.most;
+  return Math.min(idleWait.most, Math.max(idleWait.least, wakeAt - Date.now()));
 }
 
 async function takeOver(
@@ -120,16 +130,9 @@ async function takeOver(
     options,
     task.restore,
   );
-  runtime.logger.info(
-    {
-      reader: processor.name,
-      partition,
-      keys: task.keys,
-      records,
-      next: position?.next_offset ?? 0,
-    },
-    "partition taken over",
-  );
+  const input = { reader: processor.name, topic: processor.reads, partition };
+  const next = await inputPosition(runtime, input, position?.next_offset);
+  runtime.logger.info({ ...input, keys: task.keys, records, next }, "partition taken over");
   return {
     runtime,
     processor,
@@ -137,9 +140,9 @@ async function takeOver(
     fence,
     task,
     epoch: randomUUID(),
-    next: position?.next_offset ?? 0,
+    next,
     streamTime: position?.stream_time ?? 0,
-    offsetSent: { next: position?.next_offset ?? 0, at: 0 },
+    offsetSent: { next, at: 0 },
   };
 }
 
@@ -208,7 +211,14 @@ function stepRecord(state: Partition, decoded: Decoded): Outgoing[] {
 
 function encode({ runtime }: Partition, record: Emitted<RecordName>): Outgoing {
   const { topic, key } = record;
-  return { topic, key, value: record.type === null ? null : runtime.codec.encode(topic, record) };
+  if (record.type === null) return { topic, key, value: null };
+  const value = runtime.codec.encode(topic, record);
+  if (value.length <= maxValueBytes) return { topic, key, value };
+  throw new LightningError(
+    "record-invalid",
+    `${record.type} for ${key} would have ${value.length} bytes, at most ${maxValueBytes} fit into a record`,
+    { bytes: value.length },
+  );
 }
 
 async function commit(

@@ -4,26 +4,19 @@ import { LightningError } from "../schemas/errors.ts";
 import { changelogOf, deadLettersOf, type TopicSpec, topics } from "../schemas/topics.ts";
 import type { Delivered, Sink } from "../sinks/sink.ts";
 import { positionRecord, restoreChangelog } from "./changelog.ts";
+import {
+  type DeliveryLimits,
+  defaultLimits,
+  type Gathered,
+  type Gathering,
+  gather,
+} from "./gather-records.ts";
+import { inputPosition } from "./input-position.ts";
 import type { Assigned } from "./kafka/group.ts";
 import { openReader, type PartitionReader, type RawRecord } from "./kafka/reader.ts";
 import { type Fence, type Outgoing, openFence } from "./kafka/transaction.ts";
 import { runPartitions } from "./run-partitions.ts";
 import { deadLetter, decodeAll, type Running, type Runtime } from "./runtime.ts";
-
-export type SinkLimits = {
-  /** Records in one delivery at most. */
-  readonly maxRecords: number;
-  /** Bytes of records in one delivery, about. */
-  readonly maxBytes: number;
-  /** How long the first record of a delivery waits for company, ms. */
-  readonly lingerMs: number;
-};
-
-export const defaultSinkLimits: SinkLimits = {
-  maxRecords: 20_000,
-  maxBytes: 32 * 1024 * 1024,
-  lingerMs: 1000,
-};
 
 /**
  * Runs a sink on every partition the group gives this instance. The position of a partition stands
@@ -42,7 +35,7 @@ export const defaultSinkLimits: SinkLimits = {
 export async function runSink(
   runtime: Runtime,
   sink: Sink,
-  limits = defaultSinkLimits,
+  limits = defaultLimits,
 ): Promise<Running> {
   const specs: Readonly<Record<string, TopicSpec>> = topics;
   for (const topic of sink.reads) {
@@ -58,7 +51,7 @@ export async function runSink(
 type Context = Assigned & {
   readonly runtime: Runtime;
   readonly sink: Sink;
-  readonly limits: SinkLimits;
+  readonly limits: DeliveryLimits;
   readonly signal: AbortSignal;
 };
 
@@ -81,13 +74,15 @@ async function runPartition(context: Context): Promise<void> {
       { reader: sink.name, partition: changelogPartition, slot: slotOf(context) },
       () => undefined,
     );
+    const input = { reader: sink.name, topic, partition };
+    const next = await inputPosition(runtime, input, position?.next_offset);
     const state: State = {
       ...context,
       fence,
       epoch: randomUUID(),
-      next: position?.next_offset ?? 0,
+      next,
       streamTime: position?.stream_time ?? 0,
-      offsetSent: position?.next_offset ?? 0,
+      offsetSent: next,
     };
     if (position?.intent_offset != null) await redeliver(state, position.intent_offset);
     await deliverOn(state);
@@ -131,29 +126,27 @@ function open(state: State): PartitionReader {
   });
 }
 
-/** What was gathered for one delivery; undefined when reading has ended. */
-type Gathered = readonly RawRecord[] | undefined;
-
 async function deliverOn(state: State): Promise<void> {
   const reader = open(state);
+  // 1. gather
+  const gatherFrom = (from: number): Gathering =>
+    gather(reader, state.limits, from, state.signal, (lag) => noteLag(state, lag));
   try {
-    let records: Gathered = await gather(state, reader, state.next);
+    let records = await gatherFrom(state.next).done;
     let isIntended = false;
     while (!state.signal.aborted && records !== undefined) {
       const last = records.at(-1);
       if (last === undefined) {
-        records = await gather(state, reader, state.next);
+        records = await gatherFrom(state.next).done;
         continue;
       }
       // 2. intent
       if (!isIntended) await commitPosition(state, state.next, last.offset, []);
       state.runtime.faults("intent-committed");
-      const flow = { started: false };
-      const next: Promise<Gathered> = gather(state, reader, last.offset + 1, flow);
-      next.catch(() => undefined);
-      const intended = await write(state, records, () => (flow.started ? next : none));
+      const next = gatherFrom(last.offset + 1);
+      const intended = await write(state, records, () => (next.started ? next.done : none));
       isIntended = intended !== undefined && intended.length > 0;
-      records = await next;
+      records = await next.done;
     }
   } finally {
     await reader.close();
@@ -162,32 +155,8 @@ async function deliverOn(state: State): Promise<void> {
 
 const none: Promise<Gathered> = Promise.resolve([]);
 
-/** Step 1: records until a limit is reached or the first of them has waited long enough. */
-async function gather(
-  state: State,
-  reader: PartitionReader,
-  from: number,
-  flow = { started: false },
-): Promise<RawRecord[] | undefined> {
-  const { limits, runtime, sink, topic, partition } = state;
-  const records: RawRecord[] = [];
-  let bytes = 0;
-  let deadline = Number.POSITIVE_INFINITY;
-  while (records.length < limits.maxRecords && bytes < limits.maxBytes && Date.now() < deadline) {
-    const fetched = await reader.next();
-    if (fetched === undefined || state.signal.aborted) return undefined;
-    for (const record of fetched.records) {
-      if (record.offset < from) continue;
-      records.push(record);
-      flow.started = true;
-      bytes += record.value?.length ?? 0;
-    }
-    const labels = { reader: sink.name, topic, partition: String(partition) };
-    runtime.metrics.lag.set(labels, Math.max(0, fetched.stableOffset - fetched.nextOffset));
-    if (records.length === 0) return records;
-    if (deadline === Number.POSITIVE_INFINITY) deadline = Date.now() + limits.lingerMs;
-  }
-  return records;
+function noteLag({ runtime, sink, topic, partition }: State, records: number): void {
+  runtime.metrics.lag.set({ reader: sink.name, topic, partition: String(partition) }, records);
 }
 
 /**

@@ -1,8 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LightningError } from "../schemas/errors.ts";
-import { changelogOf, deadLettersOf, keyOf, topics } from "../schemas/topics.ts";
-import type { ResourcesUpdated } from "../schemas/types.ts";
+import { changelogOf, deadLettersOf, topics } from "../schemas/topics.ts";
 import { record } from "../sinks/trainer/groups.ts";
 import {
   createLedger,
@@ -15,9 +14,10 @@ import {
 import type { TrainerPort } from "../sinks/trainer/port.ts";
 import { expire } from "../sinks/trainer/settle.ts";
 import { changelogRecords, positionRecord, restoreChangelog } from "./changelog.ts";
-import { tailPartition } from "./fold-partition.ts";
+import { inputPosition } from "./input-position.ts";
 import { type Fetched, openReader } from "./kafka/reader.ts";
 import { type Fence, type Outgoing, openFence } from "./kafka/transaction.ts";
+import { followResources } from "./resource-versions.ts";
 import { runPartitions } from "./run-partitions.ts";
 import { deadLetter, decodeAll, type Running, type Runtime, refusalOf } from "./runtime.ts";
 
@@ -137,7 +137,8 @@ async function feed(
       rows.push({ key, value } as Parameters<typeof restore>[1]);
     },
   );
-  const from = position?.next_offset ?? 0;
+  const input = { reader: trainerName, topic: "transitions", partition };
+  const from = await inputPosition(runtime, input, position?.next_offset);
   const ledger = createLedger(partition, from);
   for (const row of rows) restore(ledger, row);
   const state: Owned = {
@@ -271,55 +272,4 @@ async function commitEffect(
   if (records.some((r) => r.type === "BatchLeased")) faults("lease-granted");
   ended();
   metrics.commits.inc({ reader: trainerName });
-}
-
-type Versions = {
-  get(project: string, resourcesId: string): ResourcesUpdated | undefined;
-  policy(project: string): { resourcesId: string; version: number } | null;
-  /** Counts the versions of a commit handed in; call what it returns when the commit failed. */
-  announce(effect: Effect): () => void;
-  close(): Promise<void>;
-};
-
-/** The versions of resource sets: those in the log, and those in commits on their way there. */
-async function followResources(runtime: Runtime, notify: () => void): Promise<Versions> {
-  const sets = new Map<string, ResourcesUpdated>();
-  const announced = new Map<string, ResourcesUpdated>();
-  const newest = new Map<string, ResourcesUpdated>();
-  const tail = tailPartition(
-    runtime.client,
-    runtime.codec,
-    { topic: "resources", partition: 0, from: 0 },
-    ({ key, record: r }) => {
-      if (r?.type !== "ResourcesUpdated" || r.value.version <= (sets.get(key)?.version ?? 0))
-        return;
-      sets.set(key, r.value);
-      newest.set(r.value.project, r.value);
-      if ((announced.get(key)?.version ?? 0) <= r.value.version) announced.delete(key);
-      notify();
-    },
-    (error) => runtime.logger.error({ err: error }, "following resources failed"),
-  );
-  await tail.caughtUp;
-  return {
-    get: (project, resourcesId) => {
-      const key = keyOf(project, resourcesId);
-      return announced.get(key) ?? sets.get(key);
-    },
-    policy: (project) => {
-      const set = newest.get(project);
-      return set === undefined ? null : { resourcesId: set.resources_id, version: set.version };
-    },
-    announce(effect) {
-      const keys = effect.records.flatMap((r) => {
-        if (r.type !== "ResourcesUpdated") return [];
-        announced.set(r.key, r.value);
-        return [r.key];
-      });
-      return () => {
-        for (const key of keys) announced.delete(key);
-      };
-    },
-    close: () => tail.close(),
-  };
 }

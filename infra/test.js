@@ -1,7 +1,8 @@
 /**
- * `npm test`: sets the clone up, runs ring 1 (unit) and ring 2 (e2e, against the real broker and
- * database), and ends with a plain line `N passed, N failed`. Arguments: `unit`, `e2e`, or file
- * names; nothing runs both rings.
+ * `npm test`: sets the clone up, runs ring 1 (unit), ring 2 (e2e, against the real broker and
+ * database) and the compatibility suite (the reference's own Python package against our gateway),
+ * and ends with a plain line `N passed, N failed`. Arguments: `unit`, `e2e`, `compat`, or file
+ * names; nothing runs all of them.
  */
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
@@ -39,24 +40,23 @@ const rings = {
 /** Runs files and returns what the reporter counted. */
 function run({ files, concurrency, timeoutMs }) {
   if (files.length === 0) return { passed: 0, failed: 0 };
-  const done = spawnSync(
-    process.execPath,
-    [
-      "--import",
-      "tsx",
-      "--test",
-      `--test-concurrency=${concurrency}`,
-      `--test-timeout=${timeoutMs}`,
-      "--test-reporter=./infra/test-reporter.js",
-      "--test-reporter-destination=stdout",
-      ...files,
-    ],
-    {
-      cwd: root,
-      stdio: ["ignore", "inherit", "inherit", "pipe"],
-      env: { ...process.env, LIGHTNING_TEST_COUNTS: "3" },
-    },
-  );
+  return counted([
+    "--test",
+    `--test-concurrency=${concurrency}`,
+    `--test-timeout=${timeoutMs}`,
+    "--test-reporter=./infra/test-reporter.js",
+    "--test-reporter-destination=stdout",
+    ...files,
+  ]);
+}
+
+/** Runs Node with these words and returns what it counted on file descriptor 3. */
+function counted(words) {
+  const done = spawnSync(process.execPath, ["--import", "tsx", ...words], {
+    cwd: root,
+    stdio: ["ignore", "inherit", "inherit", "pipe"],
+    env: { ...process.env, LIGHTNING_TEST_COUNTS: "3" },
+  });
   const [passed = 0, failed = 0] = String(done.output[3] ?? "")
     .trim()
     .split(" ")
@@ -67,15 +67,20 @@ function run({ files, concurrency, timeoutMs }) {
 
 const total = { passed: 0, failed: 0 };
 const all = testFiles();
-const named = asked.filter((word) => !(word in rings));
+const compat = "compat";
+const named = asked.filter((word) => !(word in rings) && word !== compat);
 const plans =
   named.length > 0
     ? [{ files: named, concurrency: 1, timeoutMs: 900_000 }]
     : Object.entries(rings)
         .filter(([ring]) => asked.length === 0 || asked.includes(ring))
         .map(([, plan]) => ({ ...plan, files: plan.files(all) }));
-for (const plan of plans) {
-  const { passed, failed } = run(plan);
+const runs = plans.map((plan) => () => run(plan));
+if (asked.length === 0 || asked.includes(compat)) {
+  runs.push(() => counted([join("infra", "compat", "run.ts"), "--counts", "3"]));
+}
+for (const one of runs) {
+  const { passed, failed } = one();
   total.passed += passed;
   total.failed += failed;
 }

@@ -27,6 +27,7 @@ const config: EnqueueRequested["config"] = {
   retry_condition: [],
   grace_seconds: 0,
   claim_seconds: null,
+  retention_seconds: 3600,
 };
 
 export function enqueueOf(
@@ -66,7 +67,7 @@ const requestDefaults = {
   ClaimRequested: { worker_id: "w", forced: false },
   HeartbeatRequested: { attempt_id: "latest", by_span: true },
   EndRequested: { attempt_id: "latest", status: "succeeded", error: null },
-  PatchRequested: { attempt_id: null, patch: "{}", expected_status: null },
+  PatchRequested: { attempt_id: null, patch: "{}", expected_status: null, rederive: false },
   CancelRequested: {},
   TimeoutRequested: { attempt_id: null, limit: "retention", deadline: 0 },
   SequenceRequested: { count: 1, at_least: null },

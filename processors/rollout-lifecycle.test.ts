@@ -216,7 +216,7 @@ const anyRequest: fc.Arbitrary<Request> = fc
     attempt: fc.constantFrom("latest", attemptIdFor("ro", "1"), attemptIdFor("ro", "2"), "none"),
     on: fc.boolean(),
     status: fc.constantFrom(...rolloutStatuses, ...attemptStatuses, "bad"),
-    kind: fc.nat(8),
+    kind: fc.nat(12),
   })
   .map(({ id, attempt, on, status, kind }) => {
     const kinds = [
@@ -229,6 +229,10 @@ const anyRequest: fc.Arbitrary<Request> = fc
       patch(id, { status }, { attempt_id: on ? attempt : null }),
       ask("CancelRequested", "ro", id),
       ask("SequenceRequested", "ro", id, { count: Number(on) }),
+      patch(id, { metadata: {} }, { attempt_id: attempt, rederive: on }),
+      patch(id, { status }, { attempt_id: "latest", rederive: on }),
+      patch(id, { status: on ? "queuing" : "requeuing" }),
+      ask("SequenceRequested", "ro", id, { count: 0, at_least: 7 }),
     ];
     return kinds[kind] ?? end(id);
   });
@@ -253,6 +257,27 @@ test("whatever is asked: one final mark, one mark per attempt at most, and a sec
           verdict.message !== "" && verdict.message !== "applied before",
         );
       }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test("whatever is asked: numbers never come twice, and a place in the queue is never ahead of now", () => {
+  fc.assert(
+    fc.property(fc.array(anyRequest, { maxLength: 30 }), (requests) => {
+      const { decisions } = fold(...requests);
+      const given: number[] = [];
+      for (const [i, { rollout, verdict }] of decisions.entries()) {
+        const request = requests[i];
+        if (request?.type === "SequenceRequested" && verdict.outcome === "accepted") {
+          for (let n = 0; n < request.value.count; n++) given.push((verdict.sequenceId ?? 0) + n);
+        }
+        if (rollout === undefined) continue;
+        assert.ok(rollout.queued_at <= (t0 + i * 1000) * 1000);
+        assert.ok(rollout.queued_at >= rollout.enqueued_at);
+        assert.ok(!rollout.keeps_place || ["preparing", "running"].includes(rollout.status));
+      }
+      assert.equal(new Set(given).size, given.length);
     }),
     { numRuns: 300 },
   );

@@ -31,6 +31,7 @@ import {
   moveRollout,
   startAttempt,
   withAttempt,
+  withStatus,
 } from "./lifecycle/state.ts";
 import type { Place } from "./processor.ts";
 
@@ -39,6 +40,9 @@ const remembered = 16;
 
 /** Signs of life closer than this to the last one change nothing, µs: they would only cost log. */
 const heartbeatStep = 1_000_000;
+
+/** How much closer they may be where silence is noticed sooner. */
+const stepsToSilence = 4;
 
 /** Claims in a row that may be followed by nothing before the task itself is held to blame. */
 const lostClaims = 16;
@@ -133,7 +137,8 @@ function claim(rollout: RolloutChanged, request: ClaimRequested, when: When): De
     return voided(rollout, "conflict", message);
   }
   const attemptId = attemptIdFor(rollout.rollout_id, request.request_id);
-  return accepted(startAttempt(rollout, attemptId, request.worker_id, when), { attemptId });
+  const start = { attemptId, workerId: request.worker_id, forced: request.forced };
+  return accepted(startAttempt(rollout, start, when), { attemptId });
 }
 
 function heartbeat(rollout: RolloutChanged, request: HeartbeatRequested, when: When): Decision {
@@ -142,17 +147,24 @@ function heartbeat(rollout: RolloutChanged, request: HeartbeatRequested, when: W
   const attemptId = attempt.attempt_id;
   const revived = request.by_span && attempt.status === "unresponsive";
   const starts = revived || attempt.status === "preparing";
-  const last = attempt.last_heartbeat_at ?? Number.NEGATIVE_INFINITY;
-  if (!starts && when.now - last < heartbeatStep) {
-    return accepted({ rollout, ended: null }, { attemptId });
-  }
   const status = starts ? "running" : attempt.status;
-  const next = { ...attempt, status, last_heartbeat_at: Math.max(last, when.now) };
   const waits = rollout.status === "preparing" || rollout.status === "requeuing";
   const runs = status === "running" && waits && isLatest(rollout, attempt);
-  const changed = withAttempt(rollout, next);
-  const moved = runs ? { ...changed, status: "running", error: null } : changed;
+  const last = attempt.last_heartbeat_at ?? Number.NEGATIVE_INFINITY;
+  const near = Math.abs(when.now - last) < stepOf(rollout);
+  if (!starts && !runs && near) return accepted({ rollout, ended: null }, { attemptId });
+  // A time far ahead was set by a patch: a sign of life takes it back.
+  const at = near ? Math.max(last, when.now) : when.now;
+  const changed = withAttempt(rollout, { ...attempt, status, last_heartbeat_at: at });
+  const moved = runs ? { ...withStatus(changed, "running"), error: null } : changed;
   return accepted({ rollout: moved, ended: null }, { attemptId });
+}
+
+/** Signs of life within this time are one, µs; gateways hold back what would be. */
+function stepOf({ config }: RolloutChanged): number {
+  const limit = config.unresponsive_seconds;
+  if (limit === null) return heartbeatStep;
+  return Math.min(heartbeatStep, (limit * 1_000_000) / stepsToSilence);
 }
 
 /** Ends an open attempt; the rollout follows unless it is finished or the attempt is not its latest. */
@@ -219,10 +231,16 @@ function onlyLostClaims(rollout: RolloutChanged): boolean {
 }
 
 function reserve(rollout: RolloutChanged, request: SequenceRequested): Decision {
-  if (request.count < 1) {
-    return voided(rollout, null, `count: read ${request.count}, must be at least 1`);
+  if (request.count < 0) {
+    return voided(rollout, null, `count: read ${request.count}, must be at least 0`);
   }
   const first = Math.max(rollout.next_sequence_id, request.at_least ?? 0);
+  if (request.count === 0) {
+    // Nothing is handed out, so nothing has to be answered alike when it is asked again.
+    const raised = { ...rollout, next_sequence_id: first };
+    const same = first === rollout.next_sequence_id;
+    return accepted({ rollout: same ? rollout : raised, ended: null }, { sequenceId: first });
+  }
   const given = { request_id: request.request_id, first };
   const next = {
     ...rollout,

@@ -5,7 +5,6 @@ import type { Request } from "../schemas/requests.ts";
 import type { RolloutChanged } from "../schemas/types.ts";
 import { type Driven, type DriveOptions, drive, type Input } from "./drive.ts";
 import { ask, enqueueOf, input, t0, valuesOf } from "./fixtures.ts";
-import { retention } from "./lifecycle/deadlines.ts";
 import { attemptIdFor, decide } from "./rollout-lifecycle.ts";
 import { trackRollouts } from "./track-rollouts.ts";
 
@@ -97,6 +96,33 @@ test("an end that stands in the log before the time-out wins", async () => {
   assert.equal(statuses(driven).at(-1), "succeeded");
 });
 
+test("a claim that nothing follows goes back to the queue, also without a retry rule", async () => {
+  const driven = await run(log(enqueueOf("ro", { config: { claim_seconds: 5 } }), claim));
+  const [asked] = valuesOf(driven.out, "TimeoutRequested");
+  assert.deepEqual([asked?.limit, asked?.deadline], ["claim", (t0 + 6000) * 1000]);
+  assert.deepEqual(statuses(driven), ["queuing", "preparing", "requeuing"]);
+  const back = valuesOf(driven.out, "RolloutChanged").at(-1);
+  assert.equal(back?.queued_at, (t0 + 6000) * 1000);
+});
+
+test("a claim that a span followed does not go back", async () => {
+  const span = ask("HeartbeatRequested", "ro", "span");
+  const driven = await run(log(enqueueOf("ro", { config: { claim_seconds: 5 } }), claim, span));
+  assert.deepEqual(statuses(driven), ["queuing", "preparing", "running"]);
+});
+
+test("a sign of life that takes back one far ahead brings the deadline nearer", async () => {
+  const ahead = ask("PatchRequested", "ro", "p", {
+    attempt_id: "latest",
+    patch: JSON.stringify({ last_heartbeat_at: (t0 + 50_000) * 1000 }),
+  });
+  const config = { unresponsive_seconds: 3 };
+  const span = ask("HeartbeatRequested", "ro", "span");
+  const driven = await run(log(enqueueOf("ro", { config }), claim, ahead, span));
+  const [asked] = valuesOf(driven.out, "TimeoutRequested");
+  assert.equal(asked?.deadline, (t0 + 6000) * 1000);
+});
+
 test("a time-out that a sign of life overtook does not end the watch", async () => {
   const inputs = [enqueueOf("ro", { config: { unresponsive_seconds: 3 } }), claim].map((request) =>
     input(request, t0),
@@ -118,7 +144,7 @@ test("a finished rollout is forgotten with a tombstone after an hour", async () 
   const last = driven.out.at(-1);
   assert.deepEqual([last?.type, last?.topic, last?.key], [null, "rollouts", "default/ro"]);
   const [asked] = valuesOf(driven.out, "TimeoutRequested");
-  assert.equal(asked?.deadline, (t0 + 1000) * 1000 + retention);
+  assert.equal(asked?.deadline, (t0 + 1000 + 3_600_000) * 1000);
   assert.equal(driven.changelog.size, 0);
 });
 

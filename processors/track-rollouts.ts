@@ -5,7 +5,7 @@ import { keyOf } from "../schemas/topics.ts";
 import type { RolloutChanged } from "../schemas/types.ts";
 import { deadlineOf } from "./lifecycle/deadlines.ts";
 import type { Decision } from "./lifecycle/decision.ts";
-import { shortHash } from "./lifecycle/short-hash.ts";
+import { timeOutRequest } from "./lifecycle/time-out.ts";
 import type { Emitted, Processor, Step, Tick } from "./processor.ts";
 import { decide } from "./rollout-lifecycle.ts";
 
@@ -58,15 +58,17 @@ function publish(
   return { put: [[row, fact]], emit, ...timerOf(before, rollout, event) };
 }
 
-/** A sign of life only moves deadlines away: the timer stays and is set again when it rings. */
+/** A sign of life mostly moves deadlines away: the timer stays and is set again when it rings. */
 function timerOf(
   before: RolloutChanged | undefined,
   rollout: RolloutChanged,
   event: Request,
 ): Step<Row, Out> {
   const quiet = event.type === "HeartbeatRequested" || event.type === "SequenceRequested";
-  const watched = before !== undefined && deadlineOf(before) !== null;
-  return quiet && watched && deadlineOf(rollout) !== null ? {} : alarm(rollout);
+  const old = before === undefined ? null : deadlineOf(before);
+  const due = deadlineOf(rollout);
+  const waits = quiet && old !== null && due !== null && due.at >= old.at;
+  return waits ? {} : alarm(rollout);
 }
 
 function alarm(rollout: RolloutChanged): Step<Row, Out> {
@@ -78,18 +80,8 @@ function limitPassed(rollout: RolloutChanged, tick: Tick): Step<Row, Out> {
   const deadline = deadlineOf(rollout);
   if (deadline === null) return {};
   if (deadline.at > tick.at.timestamp * 1000) return alarm(rollout);
-  const { limit, attemptId, at } = deadline;
   const request: Emitted<Out> = {
-    type: "TimeoutRequested",
-    value: {
-      project: rollout.project,
-      rollout_id: rollout.rollout_id,
-      request_id: `tr-${shortHash([rollout.rollout_id, attemptId, limit, at].join("\u0000"))}`,
-      requested_at: tick.at.timestamp * 1000,
-      attempt_id: attemptId,
-      limit,
-      deadline: at,
-    },
+    ...timeOutRequest(rollout, deadline, tick.at.timestamp * 1000),
     topic: "requests",
     key: tick.key,
   };

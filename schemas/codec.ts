@@ -18,10 +18,16 @@ export function subjectOf(topic: string, record: RecordName): string {
   return `${topic}-${namespace}.${record}`;
 }
 
-type Reader = { readonly name: RecordName; readonly read: (bytes: Buffer) => unknown };
+type Reader = {
+  readonly name: RecordName;
+  /** Written with this build's own schema of the record. */
+  readonly own: boolean;
+  readonly read: (bytes: Buffer) => unknown;
+};
 
 const magic = 0;
-const header = 5;
+/** Bytes before the Avro of a record. */
+export const header = 5;
 
 /**
  * Records ↔ Confluent wire format: byte 0, schema id (int32 big endian), Avro. Encoding and
@@ -34,6 +40,8 @@ export type Codec = {
   encode(topic: string, record: Tagged): Buffer;
   /** The record, or undefined when its schema id has to be learnt first. */
   decode(bytes: Buffer): Tagged | undefined;
+  /** Whether the bytes are such a record in this build's own schema; undefined: not learnt yet. */
+  isOwn(name: RecordName, bytes: Buffer): boolean | undefined;
   /** Looks the schema id of these bytes up, once for all who ask at the same time. */
   learn(bytes: Buffer): Promise<void>;
 };
@@ -62,7 +70,8 @@ export function createCodec(ids: SchemaIds): Codec {
         if (writers.has(subject)) continue;
         const id = await ids.idOf(subject, bundled[name].text);
         writers.set(subject, id);
-        readers.set(id, { name, read: (bytes) => readOwn(bundled[name].type, bytes) });
+        const read = (bytes: Buffer) => readOwn(bundled[name].type, bytes);
+        readers.set(id, { name, own: true, read });
       }
     },
 
@@ -80,6 +89,11 @@ export function createCodec(ids: SchemaIds): Codec {
       const reader = readers.get(schemaIdOf(bytes));
       if (reader === undefined) return undefined;
       return { type: reader.name, value: reader.read(bytes) } as Tagged;
+    },
+
+    isOwn(name, bytes) {
+      const reader = readers.get(schemaIdOf(bytes));
+      return reader === undefined ? undefined : reader.own && reader.name === name;
     },
 
     async learn(bytes) {
@@ -123,9 +137,9 @@ function readerFor(text: string, id: number): Reader {
       `schema ${id} is ${writer.name}, which this build does not read`,
     );
   }
-  if (text === own.text) return { name, read: (bytes) => readOwn(own.type, bytes) };
+  if (text === own.text) return { name, own: true, read: (bytes) => readOwn(own.type, bytes) };
   const resolver = own.type.createResolver(writer);
-  return { name, read: (bytes) => readOwn(own.type, bytes, resolver) };
+  return { name, own: false, read: (bytes) => readOwn(own.type, bytes, resolver) };
 }
 
 function readOwn(type: avro.Type, bytes: Buffer, resolver?: unknown): unknown {

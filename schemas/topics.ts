@@ -80,6 +80,13 @@ export const topics = {
     partitions: "trainers",
     cleanup: "delete",
   },
+  workers: {
+    name: "workers",
+    key: "project/worker id",
+    records: ["WorkerChanged"],
+    partitions: "single",
+    cleanup: "compact",
+  },
 } as const satisfies Record<string, TopicSpec>;
 
 export type TopicName = keyof typeof topics;
@@ -98,6 +105,9 @@ export function deadLettersOf(reader: string): string {
 /** Largest record a topic takes, bytes: room for spans of 8 MB, uncompressed. */
 export const maxRecordBytes = 16 * 1024 * 1024;
 
+/** Largest value of a record, bytes: batch header, key and headers need room as well. */
+export const maxValueBytes = maxRecordBytes - 64 * 1024;
+
 /** Largest span a gateway takes, bytes of Avro; larger is a 413. */
 export const maxSpanBytes = 8 * 1024 * 1024;
 
@@ -108,7 +118,7 @@ export function isProjectName(name: string): boolean {
   return projectPattern.test(name);
 }
 
-/** The Kafka key of a rollout, a group, a resource set or a batch. */
+/** The Kafka key of a rollout, a group, a resource set, a batch or a worker. */
 export function keyOf(project: string, id: string): string {
   return `${project}/${id}`;
 }

@@ -228,6 +228,8 @@ export type TaskConfig = {
   grace_seconds: number;
   /** A claim followed by nothing for this long goes back to the queue; null: never. */
   claim_seconds: number | null;
+  /** How long a finished rollout stays in memory and on the topic before only ClickHouse has it. */
+  retention_seconds: number;
 };
 
 /** Asks that a task becomes a rollout in the queue, or a running one when it names a worker to start it at once. */
@@ -238,7 +240,7 @@ export type EnqueueRequested = {
   rollout_id: string;
   /** Chosen by whoever asks, kept over retries: a repeated id is recognised and applied once. */
   request_id: string;
-  /** Clock of whoever asks; information only, the log's own timestamp decides. */
+  /** Clock of whoever asks: the place in the queue, as far as the log's own timestamp agrees within 2 s. */
   requested_at: number;
   /** The task as JSON text. */
   input: string;
@@ -360,6 +362,8 @@ export type PatchRequested = {
   patch: string;
   /** Apply only when the status is this one. */
   expected_status: string | null;
+  /** True: a patch of the latest attempt moves the rollout's status also when the rollout is cancelled. */
+  rederive: boolean;
 };
 
 /** Where a reader stands: written to its changelog in the same transaction as what it made. */
@@ -538,8 +542,10 @@ export type RolloutChanged = {
   credit: Credit;
   /** Log time of the enqueue. */
   enqueued_at: number;
-  /** Log time it last entered the queue: the FIFO order. */
+  /** The FIFO order: when its enqueue was asked for, or the log time of its last return to the queue. */
   queued_at: number;
+  /** True: it left the queue without being claimed from it, so a return takes the place it had. */
+  keeps_place: boolean;
   /** Log time of the end. */
   ended_at: number | null;
   /** Oldest first. */
@@ -568,7 +574,7 @@ export type SequenceRequested = {
   request_id: string;
   /** Clock of whoever asks; information only, the log's own timestamp decides. */
   requested_at: number;
-  /** How many, at least 1. */
+  /** How many; 0 only raises the counter. */
   count: number;
   /** Raise the counter to at least this number first. */
   at_least: number | null;
@@ -914,6 +920,42 @@ export type TransitionRecorded = {
   provenance: Provenance;
 };
 
+/** What is known of a worker: groups of fields, each with the time it is of; two snapshots are merged by taking the later of each group. */
+export type WorkerChanged = {
+  /** Namespace of the experiment; part of every key. */
+  project: string;
+  /** The caller chose it; with the project it is the Kafka key. */
+  worker_id: string;
+  /** The earliest anything is known of it: the order of lists. */
+  first_seen_at: number;
+  /** Its last sign of life of its own. */
+  last_heartbeat_at: number | null;
+  /** When it last sent its own figures. */
+  stats_at: number | null;
+  /** JSON object as it was sent. */
+  heartbeat_stats: string | null;
+  /** When it last asked for work. */
+  last_dequeue_at: number | null;
+  /** When its status became what it is. */
+  status_at: number | null;
+  /** idle, busy or unknown. */
+  status: string;
+  /** Which of several changes of one time came last. */
+  status_order: number;
+  /** When what it works on became what it is. */
+  current_at: number | null;
+  /** Which of several changes of one time came last. */
+  current_order: number;
+  /** What it works on. */
+  rollout_id: string | null;
+  /** The attempt it works on. */
+  attempt_id: string | null;
+  /** When it last began to work. */
+  last_busy_at: number | null;
+  /** When it last stopped working. */
+  last_idle_at: number | null;
+};
+
 /** Every record that stands on a topic of its own, by name. */
 export type RecordTypes = {
 
@@ -970,6 +1012,8 @@ export type RecordTypes = {
   TimerSet: TimerSet;
 
   TransitionRecorded: TransitionRecorded;
+
+  WorkerChanged: WorkerChanged;
 
 };
 
@@ -1029,5 +1073,7 @@ export const schemaFiles = {
   TimerSet: "timer-set.avsc",
 
   TransitionRecorded: "transition-recorded.avsc",
+
+  WorkerChanged: "worker-changed.avsc",
 
 } as const;

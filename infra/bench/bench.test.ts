@@ -3,9 +3,11 @@ import { test } from "node:test";
 import { collectSpans } from "../../producers/gateway/otlp/collect.ts";
 import { median, quantile, spread } from "./bench.ts";
 import { parse } from "./connection.ts";
+import { jsonSpan, spanBodies } from "./load-store.ts";
 import { cpuBetween, parseStat, usageOf } from "./processes.ts";
 import { selfTimes } from "./profile.ts";
 import { replaceSections, type Section } from "./report.ts";
+import { tablesOf } from "./store.ts";
 import { filled, groupOf, ingestBody, rolloutIdOf, smallShape, template } from "./workload.ts";
 
 test("a quantile is a value that was measured, by nearest rank", () => {
@@ -105,4 +107,46 @@ test("sleep does not count as self time", () => {
   const nodes = [node(1, "(idle)"), node(2, "work")];
   const times = selfTimes({ nodes, samples: [1, 2, 2], timeDeltas: [9000, 1000, 500] });
   assert.deepEqual(times, [{ where: "work ", ms: 1.5 }]);
+});
+
+test("a rollout of the store's bench is the same ten spans in either form", () => {
+  const bodies = spanBodies(5);
+  const nowhere = { project: "default", rolloutId: null, attemptId: null };
+  for (const digits of [8, 12]) {
+    const ids = { rolloutId: rolloutIdOf("t", 0), attemptId: `at-${"0".repeat(digits)}` };
+    const { records, rejected } = collectSpans("protobuf", bodies.otlp(ids), nowhere);
+    assert.equal(rejected, 0);
+    const placed = records.map(({ value }) => [value.rollout_id, value.attempt_id]);
+    assert.deepEqual(placed, Array(10).fill([ids.rolloutId, ids.attemptId]));
+    const spans = bodies.json.map((text) => JSON.parse(jsonSpan(text, ids)));
+    assert.deepEqual(
+      spans.map(({ rollout_id, attempt_id, name }) => [rollout_id, attempt_id, name]),
+      records.map(({ value }) => [ids.rolloutId, ids.attemptId, value.name]),
+    );
+    assert.equal(new Set(spans.map(({ span_id }) => span_id)).size, 10);
+  }
+});
+
+test("ours is compared with the reference's run of the nearest size", () => {
+  const times = { p50: 1, p99: 2 };
+  const all = { enqueue: times, dequeue: times, spans: times, end: times, query: times };
+  const run = (side: "ours" | "reference", rollouts: number, seconds: number, cpuMs: number) => ({
+    side,
+    work: { rollouts, clients: 16, spans: "otlp" as const },
+    loaded: { seconds, times: all, cpuMs: 0 },
+    cpuMs,
+  });
+  const runs = [
+    run("reference", 400, 4, 4000),
+    run("reference", 1000, 20, 10_000),
+    run("ours", 400, 0.5, 2000),
+    run("ours", 5000, 5, 20_000),
+  ];
+  const ratios = tablesOf(runs)[0]?.rows.map((row) => [row[4], row[6]]);
+  assert.deepEqual(ratios, [
+    ["", ""],
+    ["", ""],
+    ["8.0", "0.50"],
+    ["20.0", "0.40"],
+  ]);
 });

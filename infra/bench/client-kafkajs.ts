@@ -26,7 +26,7 @@ export function hardenedKafkaJs(brokers: string, topic: string): Client {
   return {
     async openProducer() {
       const appender = createAppender(client);
-      return { send: (values) => appender.append(recordsOf(values)) };
+      return { send: async (values) => void (await appender.append(recordsOf(values))) };
     },
     async openTransactions() {
       const fence = await openFence(client, `bench-ours-${process.pid}`);

@@ -111,6 +111,7 @@ function enqueued(
       retry_condition: [],
       grace_seconds: 0,
       claim_seconds: null,
+      retention_seconds: 3600,
     },
     metadata: "{}",
     ...groupOf(job, index),

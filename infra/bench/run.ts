@@ -18,8 +18,18 @@ import { machineLoad } from "./processes.ts";
 import { describeProfiles } from "./profile.ts";
 import { markdownOf, replaceSections, type Section } from "./report.ts";
 import { startStack } from "./stack.ts";
+import { store } from "./store.ts";
 
-const benches: readonly Bench[] = [ingest, pipeline, backlog, latency, exactlyOnce, clients, idle];
+const benches: readonly Bench[] = [
+  ingest,
+  pipeline,
+  backlog,
+  latency,
+  exactlyOnce,
+  store,
+  clients,
+  idle,
+];
 const names = benches.map(({ name }) => name);
 const resultsFile = fileURLToPath(new URL("RESULTS.md", import.meta.url));
 

@@ -27,9 +27,8 @@ export type Template = {
   readonly calls: number;
 };
 
-/** Both have the length that {@link rolloutIdOf} and attempt ids have. */
+/** As long as what {@link rolloutIdOf} makes. */
 const rolloutHole = `ro-${"R".repeat(12)}`;
-const attemptHole = `at-${"A".repeat(12)}`;
 
 export function rolloutIdOf(run: string, index: number): string {
   return `ro-${shortHash(`${run}/${index}`)}`;
@@ -129,24 +128,42 @@ function span(
   ]);
 }
 
+/** What a span of a rollout says, whatever carries it. */
+export type SpanText = {
+  readonly name: string;
+  readonly attributes: Readonly<Record<string, unknown>>;
+};
+
 /** A rollout with one LLM call, or two when `seed` is odd, tools in between and a reward at its end. */
-export function template(shape: Shape, seed: number): Template {
+function* spansOf(random: Random, shape: Shape, calls: number): Generator<SpanText> {
+  for (let i = 0; i < shape.spans; i++) {
+    if (i === shape.spans - 1) {
+      yield { name: "agentlightning.annotation", attributes: rewardAttributes(random) };
+    } else if (i < calls) {
+      yield { name: "openai.chat.completion", attributes: callAttributes(random, shape) };
+    } else yield { name: "tool.call", attributes: plainAttributes(random) };
+  }
+}
+
+/** The spans of {@link template} for those who send them otherwise. */
+export function spanTexts(shape: Shape, seed: number): readonly SpanText[] {
+  return [...spansOf(randomFrom(seed), shape, 1 + (seed % 2))];
+}
+
+/** @param attemptDigits of an attempt's id behind `at-`. */
+export function template(shape: Shape, seed: number, attemptDigits = 12): Template {
   const random = randomFrom(seed);
   const trace = hexDigits(random, 31).padEnd(32, "1");
   const calls = 1 + (seed % 2);
-  const spans = Array.from({ length: shape.spans }, (_, i) => {
-    if (i === shape.spans - 1) {
-      return span(random, trace, i, "agentlightning.annotation", rewardAttributes(random));
-    }
-    if (i < calls) {
-      return span(random, trace, i, "openai.chat.completion", callAttributes(random, shape));
-    }
-    return span(random, trace, i, "tool.call", plainAttributes(random));
-  });
-  return { ...withHoles(spans), calls };
+  const spans: Buffer[] = [];
+  for (const { name, attributes } of spansOf(random, shape, calls)) {
+    spans.push(span(random, trace, spans.length, name, attributes));
+  }
+  return { ...withHoles(spans, attemptDigits), calls };
 }
 
-function withHoles(spans: readonly Buffer[]): Omit<Template, "calls"> {
+function withHoles(spans: readonly Buffer[], attemptDigits = 12): Omit<Template, "calls"> {
+  const attemptHole = `at-${"A".repeat(attemptDigits)}`;
   const bytes = exportRequest(spans, {
     "service.name": "bench",
     "agentlightning.rollout_id": rolloutHole,

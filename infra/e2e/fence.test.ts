@@ -4,7 +4,9 @@ import { once } from "node:events";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import pino from "pino";
 import { codeOf } from "../../schemas/errors.ts";
+import { inputPosition } from "../input-position.ts";
 import { withAdmin } from "../kafka/admin.ts";
 import { createAppender } from "../kafka/append.ts";
 import { kafkajs } from "../kafka/patches.ts";
@@ -166,6 +168,19 @@ describe("a read_committed reader", () => {
     await assert.rejects(reader.next(), (error) => codeOf(error) === "data-lost");
     await reader.close();
     assert.deepEqual(await valuesFrom(broker.client, topic, { from: 2 }), ["c"]);
+    const input = { reader: "reads", topic, partition: 0 };
+    const at = (position: number | undefined, acceptDataLoss: boolean) =>
+      inputPosition(
+        { client: broker.client, logger: pino({ level: "silent" }), acceptDataLoss },
+        input,
+        position,
+      );
+    assert.equal(await at(undefined, false), 2, "who never read begins with what there is");
+    assert.equal(await at(3, false), 3, "nothing new is no gap");
+    await assert.rejects(at(1, false), /reads has read up to offset 1, .* before 2; LIGHTNING_ACC/);
+    await assert.rejects(at(9, false), /the log ends at 3/);
+    assert.equal(await at(1, true), 2);
+    assert.equal(await at(9, true), 2, "a log that was made anew is read from its start");
   });
 
   test("passes over a batch that compaction emptied", async () => {

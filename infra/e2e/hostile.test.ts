@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { enqueueOf, memberOf } from "../../processors/fixtures.ts";
 import { callOf, rewardOf } from "../../processors/traces/fixtures.ts";
-import { deadLettersOf, maxRecordBytes, topics } from "../../schemas/topics.ts";
+import { deadLettersOf, maxRecordBytes, maxValueBytes, topics } from "../../schemas/topics.ts";
 import type { DeadLettered } from "../../schemas/types.ts";
 import { rowsOf } from "../../sinks/clickhouse/client.ts";
 import { lettersOf } from "../commands/letters.ts";
@@ -228,6 +228,24 @@ test("records that decode but make no sense are refused by name, and harm nobody
     assert.match(reasons.at(-1) ?? "", /key/);
   }
   assert.match((await lettersFrom("assign-credit")).at(-1)?.reason ?? "", /wishful/);
+  await flowed([load]);
+});
+
+test("a record that would grow beyond the limit in the fold becomes a dead letter, not a loop", async () => {
+  const { codec } = stack.context;
+  const requestWith = (bytes: number) =>
+    codec.encode("requests", enqueueOf("ro-vast", { input: JSON.stringify("x".repeat(bytes)) }));
+  const most = maxValueBytes - 1000;
+  const value = requestWith(most + (maxValueBytes - requestWith(most).length));
+  assert.equal(value.length, maxValueBytes, "it just fits into a record itself");
+  const key = Buffer.from("default/ro-vast");
+  const placed = await place("requests", [{ what: "a vast task", key, value }]);
+  const load = await append("vast");
+  await keptAsLetters(placed);
+  assert.match(
+    (await lettersFrom("track-rollouts")).at(-1)?.reason ?? "",
+    /RolloutChanged .*bytes/,
+  );
   await flowed([load]);
 });
 

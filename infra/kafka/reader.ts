@@ -7,6 +7,7 @@ import {
   kafkaErrorType,
   openCluster,
 } from "./client.ts";
+import type { Marker } from "./open-transactions.ts";
 import type { RawMessage } from "./record-set.ts";
 
 /** A record as it stands in a partition. */
@@ -17,11 +18,15 @@ export type RawRecord = {
   readonly key: Buffer | null;
   readonly value: Buffer | null;
   readonly headers: Readonly<Record<string, Buffer>>;
+  /** Of the transaction it was written in; null: in none. */
+  readonly producerId: string | null;
 };
 
 /** One answer to a long poll; empty when nothing came within the wait. */
 export type Fetched = {
   readonly records: readonly RawRecord[];
+  /** Where transactions ended, for readers of `uncommitted` records; empty for the others. */
+  readonly markers: readonly Marker[];
   /** Offset to go on from: beyond the last record, and beyond control records behind it. */
   readonly nextOffset: number;
   /** Last stable offset when the broker answered: nothing committed is beyond it. */
@@ -38,13 +43,18 @@ export type ReaderOptions = {
   /** First offset to read. */
   readonly from: number;
   readonly maxBytes?: number;
-  /** How long the broker may hold an empty answer, ms. */
-  readonly maxWaitMs?: number;
+  /** How long the broker may hold an empty answer, ms; asked before every request. */
+  readonly maxWaitMs?: number | (() => number);
   /**
    * While records flow, how long the broker may gather more of them, ms: every answer costs a
-   * commit. The first record after a pause never waits.
+   * commit. The first record after a pause never waits. Asked before every request.
    */
-  readonly lingerMs?: number;
+  readonly lingerMs?: number | (() => number);
+  /**
+   * `uncommitted`: records of open and of aborted transactions as well, with the markers that tell
+   * which is which (see open-transactions.ts), so that no transaction holds the reader back.
+   */
+  readonly isolation?: "committed" | "uncommitted";
 };
 
 /** Bytes that end the gathering early. */
@@ -67,7 +77,6 @@ export function openReader(client: KafkaClient, options: ReaderOptions): Partiti
   let closed = false;
   let connected = false;
   let offset = options.from;
-  const lingerMs = options.lingerMs ?? 0;
   let flowing = false;
   let ahead: Promise<Fetched | undefined> | undefined;
 
@@ -85,11 +94,12 @@ export function openReader(client: KafkaClient, options: ReaderOptions): Partiti
       nodeId: leaderOf(cluster, topic, options.partition),
     });
     const maxBytes = options.maxBytes ?? 4 * 1024 * 1024;
+    const linger = flowing ? msOf(options.lingerMs, 0) : 0;
     const { responses } = await broker.fetch({
-      maxWaitTime: flowing ? lingerMs : (options.maxWaitMs ?? 250),
-      minBytes: flowing ? enoughBytes : 1,
+      maxWaitTime: linger > 0 ? linger : msOf(options.maxWaitMs, 250),
+      minBytes: linger > 0 ? enoughBytes : 1,
       maxBytes,
-      isolationLevel: 1,
+      isolationLevel: options.isolation === "uncommitted" ? 0 : 1,
       topics: [
         {
           topic,
@@ -97,7 +107,8 @@ export function openReader(client: KafkaClient, options: ReaderOptions): Partiti
         },
       ],
     });
-    return decodeFetched(responses[0]?.partitions[0], from, askedAt);
+    const decode = options.isolation === "uncommitted" ? decodeUncommitted : decodeCommitted;
+    return decode(responses[0]?.partitions[0], from, askedAt);
   }
 
   async function fetchUntilAnswered(from: number): Promise<Fetched | undefined> {
@@ -153,7 +164,7 @@ export function openReader(client: KafkaClient, options: ReaderOptions): Partiti
       const fetched = await (ahead ?? fetchAhead());
       if (fetched === undefined) return undefined;
       offset = fetched.nextOffset;
-      flowing = lingerMs > 0 && fetched.records.length > 0;
+      flowing = fetched.records.length > 0;
       ahead = fetchAhead();
       return fetched;
     },
@@ -165,6 +176,10 @@ export function openReader(client: KafkaClient, options: ReaderOptions): Partiti
   };
 }
 
+function msOf(wait: number | (() => number) | undefined, otherwise: number): number {
+  return typeof wait === "function" ? wait() : (wait ?? otherwise);
+}
+
 function leaderOf(cluster: Cluster, topic: string, partition: number): number {
   const found = cluster.findTopicPartitionMetadata(topic).find((p) => p.partitionId === partition);
   if (found === undefined || found.leader < 0)
@@ -172,18 +187,57 @@ function leaderOf(cluster: Cluster, topic: string, partition: number): number {
   return found.leader;
 }
 
-function decodeFetched(data: FetchedPartition | undefined, from: number, askedAt: number): Fetched {
-  if (data === undefined)
-    return { records: [], nextOffset: from, stableOffset: from, endOffset: from, askedAt };
+type Decoded = Pick<Fetched, "records" | "markers">;
+
+function decodeFetched(
+  data: FetchedPartition | undefined,
+  from: number,
+  askedAt: number,
+  decode: (messages: readonly RawMessage[], data: FetchedPartition) => Decoded,
+): Fetched {
+  if (data === undefined) {
+    const none = { records: [], markers: [], nextOffset: from };
+    return { ...none, stableOffset: from, endOffset: from, askedAt };
+  }
   // A batch may begin before the offset asked for.
   const messages = data.messages.filter((m) => Number(m.offset) >= from);
   const stable = Number(data.lastStableOffset);
   return {
-    records: committed(messages, data.abortedTransactions ?? []).map(toRecord),
+    ...decode(messages, data),
     nextOffset: Math.max(from, data.messages.nextOffset ?? from),
     stableOffset: stable < 0 ? Number(data.highWatermark) : stable,
     endOffset: Number(data.highWatermark),
     askedAt,
+  };
+}
+
+function decodeCommitted(
+  data: FetchedPartition | undefined,
+  from: number,
+  askedAt: number,
+): Fetched {
+  return decodeFetched(data, from, askedAt, (messages, { abortedTransactions }) => ({
+    records: committed(messages, abortedTransactions ?? []).map(toRecord),
+    markers: [],
+  }));
+}
+
+function decodeUncommitted(
+  data: FetchedPartition | undefined,
+  from: number,
+  askedAt: number,
+): Fetched {
+  return decodeFetched(data, from, askedAt, (messages) => ({
+    records: messages.filter((m) => !m.isControlRecord).map(toRecord),
+    markers: messages.filter((m) => m.isControlRecord && m.key !== null).map(toMarker),
+  }));
+}
+
+function toMarker({ offset, key, batchContext }: RawMessage): Marker {
+  return {
+    offset: Number(offset),
+    producerId: batchContext.producerId,
+    committed: key?.readInt16BE(2) !== abortMarker,
   };
 }
 
@@ -222,5 +276,6 @@ function toRecord(message: RawMessage): RawRecord {
     key: message.key,
     value: message.value,
     headers: message.headers,
+    producerId: message.batchContext.inTransaction ? message.batchContext.producerId : null,
   };
 }

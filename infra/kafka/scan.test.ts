@@ -12,8 +12,9 @@ function fetched(nextOffset: number, stableOffset: number, sizes: readonly numbe
     key: null,
     value: Buffer.alloc(size),
     headers: {},
+    producerId: null,
   }));
-  return { records, nextOffset, stableOffset, endOffset: stableOffset, askedAt: 0 };
+  return { records, markers: [], nextOffset, stableOffset, endOffset: stableOffset, askedAt: 0 };
 }
 
 async function* fetches(...all: Fetched[]): AsyncGenerator<Fetched> {

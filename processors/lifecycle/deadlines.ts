@@ -1,8 +1,5 @@
 import type { RolloutChanged } from "../../schemas/types.ts";
 
-/** How long a finished rollout stays a fact before it is forgotten (ClickHouse keeps it), µs. */
-export const retention = 3_600_000_000;
-
 export const limits = ["timeout", "unresponsive", "claim", "retention"] as const;
 export type Limit = (typeof limits)[number];
 
@@ -27,7 +24,8 @@ export function isFinished(status: string): boolean {
  */
 export function deadlineOf(rollout: RolloutChanged): Deadline | null {
   if (isFinished(rollout.status)) {
-    return { limit: "retention", attemptId: null, at: (rollout.ended_at ?? 0) + retention };
+    const at = later(rollout.ended_at ?? 0, rollout.config.retention_seconds);
+    return at === null ? null : { limit: "retention", attemptId: null, at };
   }
   return deadlinesOf(rollout).reduce<Deadline | null>(
     (first, next) => (first === null || next.at < first.at ? next : first),
@@ -43,7 +41,9 @@ export function deadlinesOf(rollout: RolloutChanged): Deadline[] {
   if (attempt.status !== "preparing" && attempt.status !== "running") return [];
   const { attempt_id: attemptId, started_at, last_heartbeat_at } = attempt;
   const { timeout_seconds, unresponsive_seconds, claim_seconds } = rollout.config;
-  const silent = attempt.status === "preparing" && last_heartbeat_at === null;
+  // A patch of the attempt follows the claim as well as a sign of life does.
+  const followed = last_heartbeat_at !== null || attempt.metadata !== null;
+  const silent = attempt.status === "preparing" && !followed;
   const due = [
     { limit: "timeout", attemptId, at: later(started_at, timeout_seconds) },
     {

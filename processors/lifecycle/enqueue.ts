@@ -8,10 +8,26 @@ export function enqueue(request: EnqueueRequested, attemptId: string, when: When
   if (problem !== null) return voided(undefined, null, problem);
   const rollout = newRollout(request, when);
   if (!request.start) return accepted({ rollout, ended: null });
-  return accepted(startAttempt(rollout, attemptId, request.worker_id, when), { attemptId });
+  const start = { attemptId, workerId: request.worker_id, forced: false };
+  return accepted(startAttempt(rollout, start, when), { attemptId });
+}
+
+/** How far the clock of whoever asks may be from the log's to be believed, µs. */
+const clockTolerance = 2_000_000;
+
+/** The log counts milliseconds: what was asked within one is not ahead of it, µs. */
+const withinMillisecond = 999;
+
+/**
+ * Where the rollout stands in the queue. The partitions of the log stamp what was enqueued together
+ * a little apart, so the order is that of asking unless that clock is far off.
+ */
+function placeOf(requestedAt: number, { now }: When): number {
+  return Math.abs(now - requestedAt) <= clockTolerance ? requestedAt : now;
 }
 
 function newRollout(request: EnqueueRequested, when: When): RolloutChanged {
+  const place = placeOf(request.requested_at, when);
   return {
     project: request.project,
     rollout_id: request.rollout_id,
@@ -26,8 +42,9 @@ function newRollout(request: EnqueueRequested, when: When): RolloutChanged {
     group_size: request.group_size,
     group_deadline_seconds: request.group_deadline_seconds,
     credit: request.credit,
-    enqueued_at: when.now,
-    queued_at: when.now,
+    enqueued_at: Math.min(place, when.now + withinMillisecond),
+    queued_at: place,
+    keeps_place: false,
     ended_at: null,
     attempts: [],
     next_sequence_id: 1,
@@ -66,8 +83,8 @@ export function configProblem(config: RolloutChanged["config"]): string | null {
       return `config.retry_condition: read ${status}, allowed are ${attemptStatuses.join(", ")}`;
     }
   }
-  if (!isDuration(config.grace_seconds)) {
-    return `config.grace_seconds: ${notDuration(config.grace_seconds)}`;
+  for (const name of ["grace_seconds", "retention_seconds"] as const) {
+    if (!isDuration(config[name])) return `config.${name}: ${notDuration(config[name])}`;
   }
   for (const name of ["timeout_seconds", "unresponsive_seconds", "claim_seconds"] as const) {
     const value = config[name];

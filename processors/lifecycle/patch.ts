@@ -29,6 +29,7 @@ const configFields: readonly string[] = [
   "retry_condition",
   "grace_seconds",
   "claim_seconds",
+  "retention_seconds",
 ] satisfies (keyof TaskConfig)[];
 
 const rolloutFields: Readonly<Record<string, Field<RolloutChanged>>> = {
@@ -36,7 +37,8 @@ const rolloutFields: Readonly<Record<string, Field<RolloutChanged>>> = {
   mode: (mode) =>
     mode === null || isOneOf(modes, mode) ? { mode } : `${modes.join(", ")} and null`,
   resources_id: (id) => (isTextOrNull(id) ? { resources_id: id } : "text or null"),
-  metadata: (value, text) => (isObject(value) ? { metadata: text } : "an object"),
+  metadata: (value, text) =>
+    value === null || isObject(value) ? { metadata: text } : "an object or null",
   // Verbatim: parsing and printing again would turn 1.0 into 1 and lose large integers.
   input: (_value, text) => ({ input: text }),
   config: (value) =>
@@ -66,7 +68,7 @@ export function patch(rollout: RolloutChanged, request: PatchRequested, when: Wh
   }
   return attempt === undefined
     ? patchRollout(rollout, request.patch, when)
-    : patchAttempt(rollout, attempt, request.patch, when);
+    : patchAttempt(rollout, attempt, request, when);
 }
 
 function patchRollout(rollout: RolloutChanged, text: string, when: When): Decision {
@@ -82,11 +84,15 @@ function patchRollout(rollout: RolloutChanged, text: string, when: When): Decisi
   );
 }
 
-/** A cancelled rollout stays so whatever its runner still reports; the reference revives it. */
+/**
+ * Every patch of the latest attempt, also one without a status, moves the rollout to where that
+ * attempt says. A cancelled rollout stays so whatever its runner still reports, unless the request
+ * asks for what the reference does.
+ */
 function patchAttempt(
   rollout: RolloutChanged,
   attempt: Attempt,
-  text: string,
+  { patch: text, rederive }: PatchRequested,
   when: When,
 ): Decision {
   const attemptId = attempt.attempt_id;
@@ -96,7 +102,7 @@ function patchAttempt(
   const changed = { ...attempt, ...plain };
   const next = status === undefined ? changed : attemptIn(changed, status, when);
   const patched = withAttempt(rollout, next);
-  if (status === undefined || rollout.status === "cancelled") {
+  if (rollout.status === "cancelled" && !rederive) {
     return accepted({ rollout: patched, ended: null }, { attemptId });
   }
   return accepted(followAttempt(patched, next, when), { attemptId });

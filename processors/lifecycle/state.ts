@@ -25,6 +25,7 @@ export const modes = ["train", "val", "test"] as const;
 
 const inQueue: ReadonlySet<string> = new Set(["queuing", "requeuing"]);
 const endedByItself: ReadonlySet<string> = new Set(["failed", "succeeded", "timeout"]);
+const endedByResult: ReadonlySet<string> = new Set(["failed", "succeeded"]);
 
 /** Whether a worker may claim a rollout of this status. */
 export function isQueued(status: string): boolean {
@@ -48,10 +49,20 @@ export function withAttempt(rollout: RolloutChanged, attempt: Attempt): RolloutC
   return { ...rollout, attempts };
 }
 
-/** The attempt in a new status; what ended by itself gets its end, which is never taken back. */
+/**
+ * The attempt in a new status. A result brings its end, which is never taken back; an attempt that
+ * ran into a limit has none, because nobody knows when its runner stopped.
+ */
 export function attemptIn(attempt: Attempt, status: string, when: When): Attempt {
-  return { ...attempt, status, ended_at: endedByItself.has(status) ? when.now : attempt.ended_at };
+  return { ...attempt, status, ended_at: endedByResult.has(status) ? when.now : attempt.ended_at };
 }
+
+/** How an attempt starts: by whom, and whether it was taken from the queue or past it. */
+export type Start = {
+  readonly attemptId: string;
+  readonly workerId: string | null;
+  readonly forced: boolean;
+};
 
 /**
  * Starts the next attempt, whatever the status. The attempt before it can no longer be the
@@ -59,8 +70,7 @@ export function attemptIn(attempt: Attempt, status: string, when: When): Attempt
  */
 export function startAttempt(
   rollout: RolloutChanged,
-  attemptId: string,
-  workerId: string | null,
+  { attemptId, workerId, forced }: Start,
   when: When,
 ): Change {
   const previous = rollout.attempts.at(-1);
@@ -77,7 +87,7 @@ export function startAttempt(
   };
   return {
     rollout: {
-      ...rollout,
+      ...(forced ? withStatus(rollout, "preparing") : { ...rollout, keeps_place: false }),
       status: "preparing",
       error: null,
       attempts: [...rollout.attempts, attempt],
@@ -93,7 +103,7 @@ export function startAttempt(
  */
 export function finish(rollout: RolloutChanged, status: string, when: When): Change {
   const first = rollout.ended_at === null;
-  const ended = { ...rollout, status, ended_at: when.now };
+  const ended = { ...rollout, status, ended_at: when.now, keeps_place: false };
   const marked = rollout.marked_attempts >= rollout.attempts.length;
   if (marked && !first) return { rollout: ended, ended: null };
   return {
@@ -102,16 +112,27 @@ export function finish(rollout: RolloutChanged, status: string, when: When): Cha
   };
 }
 
-/** Puts the rollout at the tail of the queue; one that still waits keeps its place. */
+/** The rollout under way in a status; its entry in the queue, if it has one, stays there. */
+export function withStatus(rollout: RolloutChanged, status: string): RolloutChanged {
+  return { ...rollout, status, keeps_place: rollout.keeps_place || isQueued(rollout.status) };
+}
+
+/** Puts the rollout at the tail of the queue; an entry that is still there keeps its place. */
 export function requeue(rollout: RolloutChanged, status: string, when: When): RolloutChanged {
-  return { ...rollout, status, queued_at: isQueued(rollout.status) ? rollout.queued_at : when.now };
+  const there = rollout.keeps_place || isQueued(rollout.status);
+  return {
+    ...rollout,
+    status,
+    keeps_place: false,
+    queued_at: there ? rollout.queued_at : when.now,
+  };
 }
 
 /** Moves the rollout to a status, with all that an end or a return to the queue brings. */
 export function moveRollout(rollout: RolloutChanged, status: string, when: When): Change {
   if (isFinished(status)) return finish(rollout, status, when);
   if (isQueued(status)) return { rollout: requeue(rollout, status, when), ended: null };
-  return { rollout: { ...rollout, status }, ended: null };
+  return { rollout: withStatus(rollout, status), ended: null };
 }
 
 /**
@@ -120,13 +141,15 @@ export function moveRollout(rollout: RolloutChanged, status: string, when: When)
  */
 export function followAttempt(rollout: RolloutChanged, attempt: Attempt, when: When): Change {
   if (!isLatest(rollout, attempt)) return { rollout, ended: null };
+  const status = statusFrom(rollout, attempt);
+  return status === rollout.status ? { rollout, ended: null } : moveRollout(rollout, status, when);
+}
+
+function statusFrom(rollout: RolloutChanged, attempt: Attempt): string {
   const { max_attempts, retry_condition } = rollout.config;
-  if (attempt.status === "preparing" || attempt.status === "running") {
-    return moveRollout(rollout, attempt.status, when);
-  }
-  if (attempt.status === "succeeded") return finish(rollout, "succeeded", when);
+  if (["preparing", "running", "succeeded"].includes(attempt.status)) return attempt.status;
   const again = retry_condition.includes(attempt.status) && attempt.sequence_id < max_attempts;
-  return moveRollout(rollout, again ? "requeuing" : "failed", when);
+  return again ? "requeuing" : "failed";
 }
 
 function markOf(

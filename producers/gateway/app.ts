@@ -11,19 +11,28 @@ import { apiRoutes } from "./api/route.ts";
 import { type BodyLimits, defaultBodyLimits } from "./bodies.ts";
 import type { Gateway } from "./context.ts";
 import { answerTo, errorBody } from "./errors.ts";
-import { createHeartbeat } from "./heartbeats.ts";
+import { createHeartbeat, createHeartbeats } from "./heartbeats.ts";
 import { validationError } from "./json.ts";
+import { createKeepSpans } from "./keep-spans.ts";
 import { createMetrics } from "./metrics.ts";
 import { otlpRoutes } from "./otlp/route.ts";
-import type { Resources, Rollouts, Sql } from "./ports.ts";
+import type { History, Resources, Rollouts, Spans, Sql, Workers } from "./ports.ts";
 import { projectOf } from "./project.ts";
 import { proxyRoutes } from "./proxy/route.ts";
 import { defaultProxySettings, type ProxySettings } from "./proxy/settings.ts";
+import { allowOrigins } from "./store/cors.ts";
+import { countAsReference } from "./store/metrics.ts";
+import { storeRoutes } from "./store/route.ts";
+import { createSequences } from "./store/sequences.ts";
+import { defaultStoreSettings, type StoreSettings } from "./store/settings.ts";
 
 /** What a gateway is made of. */
 export type GatewayOptions = {
   readonly append: Append;
   readonly rollouts: Rollouts;
+  readonly spans: Spans;
+  readonly history: History;
+  readonly workers: Workers;
   readonly resources: Resources;
   readonly sql: Sql;
   /** Metrics are registered here; one gateway per registry. */
@@ -35,6 +44,9 @@ export type GatewayOptions = {
   readonly publicUrl?: string;
   readonly bodyLimits?: BodyLimits;
   readonly proxy?: Partial<ProxySettings>;
+  readonly store?: Partial<StoreSettings>;
+  /** How many records each fold is behind the log, by its topic. */
+  readonly progress?: () => Readonly<Record<string, number>>;
   /** ms since epoch. */
   readonly now?: () => number;
 };
@@ -45,11 +57,13 @@ const requestTimeout = 120_000;
 /**
  * The HTTP front of the pipeline, not yet listening. Every API is served at the root for the project
  * `default` and below `/projects/<name>` for the others: OTLP (`/v1/traces`), the native API
- * (`/api/v1`), the LLM proxy (`/rollout/<id>/attempt/<id>/v1`).
+ * (`/api/v1`), the store API of Agent Lightning 0.3 (`/v1/agl`), the LLM proxy
+ * (`/rollout/<id>/attempt/<id>/v1`).
  */
 export function buildGateway(options: GatewayOptions): FastifyInstance {
   const gateway = contextOf(options);
   const app = createApp(options);
+  allowOrigins(app, gateway.store.corsOrigins);
   app.setErrorHandler(async (error, request, reply) => {
     const answer = answerTo(error);
     gateway.metrics.errors.inc({ code: answer.code });
@@ -63,8 +77,9 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     const route = request.routeOptions.url ?? "none";
     const labels = { route, method: request.method, status: String(reply.statusCode) };
     gateway.metrics.requestSeconds.observe(labels, reply.elapsedTime / 1000);
+    countAsReference(gateway.metrics, request, reply);
   });
-  addProbes(app, gateway);
+  addProbes(app, gateway, options.progress);
   for (const prefix of ["", "/projects/:project"]) {
     app.register(
       async (scope) => {
@@ -74,6 +89,7 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
         scope.register(otlpRoutes(gateway));
         scope.register(proxyRoutes(gateway));
         scope.register(apiRoutes(gateway), { prefix: "/api/v1" });
+        scope.register(storeRoutes(gateway), { prefix: "/v1/agl" });
       },
       { prefix },
     );
@@ -82,20 +98,29 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
 }
 
 function contextOf(options: GatewayOptions): Gateway {
-  const { append, rollouts, resources, sql, strategies, now = Date.now } = options;
+  const { append, rollouts, spans, history, workers, resources, sql, strategies } = options;
+  const { now = Date.now } = options;
   const metrics = createMetrics(options.registry);
+  const heartbeats = createHeartbeats(rollouts, metrics, now);
+  const sequences = createSequences({ rollouts, history, now });
   return {
     append,
     rollouts,
+    spans,
+    history,
+    workers,
     resources,
     sql,
     metrics,
-    heartbeat: createHeartbeat(rollouts, metrics, now),
+    heartbeat: createHeartbeat(rollouts, heartbeats),
+    keep: createKeepSpans({ append, rollouts, spans, sequences, heartbeats }),
+    sequences,
     now,
     strategies,
     publicUrl: options.publicUrl?.replace(/\/+$/, "") ?? null,
     bodyLimits: options.bodyLimits ?? defaultBodyLimits,
     proxy: { ...defaultProxySettings, ...options.proxy },
+    store: { ...defaultStoreSettings, ...options.store },
   };
 }
 
@@ -131,6 +156,7 @@ function createApp(options: GatewayOptions): FastifyInstance {
 const index = {
   name: "Lightning Stream gateway",
   otlp: "POST /v1/traces",
+  store: "/v1/agl",
   rollouts: ["POST /api/v1/rollouts", "POST /api/v1/rollouts/claim", "GET /api/v1/rollouts/{id}"],
   resources: ["GET /api/v1/resources/latest", "PUT /api/v1/resources/{id}"],
   sql: "POST /api/v1/sql",
@@ -139,20 +165,34 @@ const index = {
   projects: "each of these below /projects/{name} as well",
 };
 
-function addProbes(app: FastifyInstance, { rollouts, metrics }: Gateway): void {
+/** Under load a fold is always some records behind; more than this is not caught up. */
+const maxBehindWhenReady = 10_000;
+
+function addProbes(
+  app: FastifyInstance,
+  { rollouts, metrics }: Gateway,
+  progress: GatewayOptions["progress"],
+): void {
   // Whoever opens the address in a browser or with curl sees what is here.
   app.get("/", async () => index);
   app.get("/health", async () => ({ status: "ok" }));
   app.get("/ready", async (_request, reply) => {
     const { ready, behind } = rollouts.progress();
-    if (ready) return { status: "ready", behind };
-    return reply.code(503).header("retry-after", "1").send({ status: "catching up", behind });
+    const folds = progress?.() ?? {};
+    if (ready && Object.values(folds).every((one) => one < maxBehindWhenReady)) {
+      return { status: "ready", behind, folds };
+    }
+    reply.code(503).header("retry-after", "1");
+    return reply.send({ status: "catching up", behind, folds });
   });
-  app.get("/metrics", async (_request, reply) =>
-    reply
-      .header("content-type", metrics.registry.contentType)
-      .send(await metrics.registry.metrics()),
-  );
+  // The second address is the reference's, with its slash.
+  for (const path of ["/metrics", "/v1/prometheus/"]) {
+    app.get(path, async (_request, reply) =>
+      reply
+        .header("content-type", metrics.registry.contentType)
+        .send(await metrics.registry.metrics()),
+    );
+  }
 }
 
 function notFound(reply: FastifyReply, message: string): FastifyReply {

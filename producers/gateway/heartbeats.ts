@@ -1,30 +1,54 @@
 import { keyOf } from "../../schemas/topics.ts";
+import type { RolloutChanged } from "../../schemas/types.ts";
 import { hexId } from "./ids.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Rollouts } from "./ports.ts";
+
+/**
+ * What a new span does to its attempt: `starts` it (it is the first, there can be no other),
+ * `changes` a status, is only a `sign` of life, or is for an attempt this gateway does not know.
+ */
+export type Effect = "starts" | "changes" | "sign" | "unknown";
+
+export type Heartbeats = {
+  effectOf(project: string, rolloutId: string, attemptId: string): Effect;
+  /**
+   * Says in the log that the attempt is alive; resolves when the fold has read it. Signs that change
+   * no status are sent at most once a second per attempt, or as often as its limit needs.
+   */
+  beat(project: string, rolloutId: string, attemptId: string): Promise<void>;
+};
 
 /** Says that an attempt showed a sign of life. Never waits and never throws. */
 export type Heartbeat = (project: string, rolloutId: string, attemptId: string) => void;
 
 const intervalMs = 1000;
+const signsPerLimit = 4;
+const waiting: ReadonlySet<string> = new Set(["preparing", "requeuing"]);
 const finished: ReadonlySet<string> = new Set(["succeeded", "failed", "cancelled"]);
 
-/**
- * Arriving spans as heartbeats: at most one a second per attempt, and none for rollouts that are
- * over or that this gateway does not know (yet), because the log would void them.
- */
-export function createHeartbeat(
+/** Arriving spans as heartbeats. */
+export function createHeartbeats(
   rollouts: Rollouts,
   metrics: Metrics,
   now: () => number,
-): Heartbeat {
+): Heartbeats {
   const last = new Map<string, number>();
-  return (project, rolloutId, attemptId) => {
-    const at = now();
-    const key = `${attemptId}\u0000${keyOf(project, rolloutId)}`;
-    if (at - (last.get(key) ?? Number.NEGATIVE_INFINITY) < intervalMs) return;
+  const onTheirWay = new Map<string, Promise<void>>();
+
+  function effectOf(project: string, rolloutId: string, attemptId: string): Effect {
     const rollout = rollouts.get(project, rolloutId);
-    if (rollout === undefined || finished.has(rollout.status)) return;
+    const attempt = rollout?.attempts.find((one) => one.attempt_id === attemptId);
+    if (rollout === undefined || attempt === undefined) return "unknown";
+    if (attempt.status === "preparing") {
+      return attempt.last_heartbeat_at === null ? "starts" : "changes";
+    }
+    if (attempt.status === "unresponsive") return "changes";
+    return isLatest(rollout, attemptId) && waiting.has(rollout.status) ? "changes" : "sign";
+  }
+
+  function send(key: string, project: string, rolloutId: string, attemptId: string): Promise<void> {
+    const at = now();
     // Moved to the end, so that the entries at the front are the oldest.
     last.delete(key);
     last.set(key, at);
@@ -37,11 +61,53 @@ export function createHeartbeat(
       attempt_id: attemptId,
       by_span: true,
     };
-    rollouts.submit([{ type: "HeartbeatRequested", value }]).then(
-      () => metrics.heartbeats.inc({ outcome: "sent" }),
-      () => metrics.heartbeats.inc({ outcome: "failed" }),
-    );
+    const sent = rollouts
+      .submit([{ type: "HeartbeatRequested", value }])
+      .then(
+        () => metrics.heartbeats.inc({ outcome: "sent" }),
+        (error) => {
+          metrics.heartbeats.inc({ outcome: "failed" });
+          throw error;
+        },
+      )
+      .finally(() => onTheirWay.delete(key));
+    onTheirWay.set(key, sent);
+    return sent;
+  }
+
+  return {
+    effectOf,
+    async beat(project, rolloutId, attemptId) {
+      const key = `${attemptId}\u0000${keyOf(project, rolloutId)}`;
+      const effect = effectOf(project, rolloutId, attemptId);
+      if (effect === "unknown") return;
+      // One on its way does what this one would.
+      const other = onTheirWay.get(key);
+      if (other !== undefined) return other;
+      const since = now() - (last.get(key) ?? Number.NEGATIVE_INFINITY);
+      if (effect === "sign" && since < intervalOf(rollouts.get(project, rolloutId))) return;
+      await send(key, project, rolloutId, attemptId);
+    },
   };
+}
+
+/** Signs of life of running rollouts, for whoever does not wait for them. */
+export function createHeartbeat(rollouts: Rollouts, { beat }: Heartbeats): Heartbeat {
+  return (project, rolloutId, attemptId) => {
+    const rollout = rollouts.get(project, rolloutId);
+    if (rollout === undefined || finished.has(rollout.status)) return;
+    beat(project, rolloutId, attemptId).catch(() => undefined);
+  };
+}
+
+/** Silence must not be noticed between two signs of life that are sent. */
+function intervalOf(rollout: RolloutChanged | undefined): number {
+  const limit = rollout?.config.unresponsive_seconds ?? null;
+  return limit === null ? intervalMs : Math.min(intervalMs, (limit * 1000) / signsPerLimit);
+}
+
+function isLatest(rollout: RolloutChanged, attemptId: string): boolean {
+  return rollout.attempts.at(-1)?.attempt_id === attemptId;
 }
 
 function forget(last: Map<string, number>, at: number): void {

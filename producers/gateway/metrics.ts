@@ -10,6 +10,11 @@ export type Metrics = {
   readonly heartbeats: Counter<"outcome">;
   readonly engineCalls: Counter<"outcome">;
   readonly engineRetries: Counter;
+  /** The reference's own figures, under its names. */
+  readonly httpTotal: Counter<"path" | "method" | "status">;
+  readonly httpLatency: Histogram<"path" | "method" | "status">;
+  readonly rollouts: Counter<"status" | "mode">;
+  readonly rolloutSeconds: Histogram<"status" | "mode">;
 };
 
 const kib = 1024;
@@ -51,5 +56,24 @@ export function createMetrics(registry: Registry): Metrics {
       "Tries of an LLM call after its first",
       [],
     ),
+    httpTotal: counter("agl_http_total", "Requests of the store API", ["path", "method", "status"]),
+    httpLatency: new Histogram({
+      name: "agl_http_latency",
+      help: "Seconds a request of the store API took",
+      labelNames: ["path", "method", "status"],
+      buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30],
+      registers,
+    }),
+    rollouts: counter("agl_rollouts_total", "Rollouts ended through the store API", [
+      "status",
+      "mode",
+    ]),
+    rolloutSeconds: new Histogram({
+      name: "agl_rollouts_duration",
+      help: "Seconds from a rollout's enqueue to its end",
+      labelNames: ["status", "mode"],
+      buckets: [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000],
+      registers,
+    }),
   };
 }

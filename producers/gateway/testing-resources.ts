@@ -27,6 +27,7 @@ export function memoryResources(log: MemoryLog, now: () => number): Resources {
   const inForce = (project: string): ProjectConfigured =>
     settings.get(project) ?? { ...defaults, project };
   return {
+    caughtUp: async () => undefined,
     latest: (project) => latest.get(project),
     get: (project, resourcesId) => sets.get(keyOf(project, resourcesId)),
     list: (project) => [...sets.values()].filter((set) => set.project === project),

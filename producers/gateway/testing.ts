@@ -11,11 +11,13 @@ import { LightningError } from "../../schemas/errors.ts";
 import { bundled, recordNames, type Tagged } from "../../schemas/records.ts";
 import type { Request } from "../../schemas/requests.ts";
 import { keyOf, type TopicName, topicNames, topics } from "../../schemas/topics.ts";
-import type { Attempt, RolloutChanged } from "../../schemas/types.ts";
+import type { RolloutChanged } from "../../schemas/types.ts";
 import type { Append, Produced } from "../producer.ts";
 import { buildGateway, type GatewayOptions } from "./app.ts";
 import type { Answer, Rollouts } from "./ports.ts";
+import { fold, terminal } from "./testing-fold.ts";
 import { memoryResources } from "./testing-resources.ts";
+import { memorySpans, memoryWorkers, noHistory } from "./testing-store.ts";
 
 export type Logged = Tagged & { readonly topic: TopicName; readonly key: string };
 
@@ -63,9 +65,7 @@ async function memoryCodec(): Promise<Codec> {
   return codec;
 }
 
-const terminal: ReadonlySet<string> = new Set(["succeeded", "failed", "cancelled"]);
-
-/** A fold of `requests`: enqueue, claim, heartbeat, end and cancel. */
+/** A fold of `requests`, see testing-fold.ts. */
 export function memoryRollouts(log: MemoryLog, now: () => number): Rollouts {
   const rollouts = new Map<string, RolloutChanged>();
   const submit = async (requests: readonly Request[]): Promise<readonly Answer[]> => {
@@ -111,6 +111,9 @@ function lookAt(
       return answers.flatMap(({ rollout }) => rollout ?? []);
     },
     queued: (project) => queue(project).length,
+    list: (project) => [...rollouts.values()].filter((one) => one.project === project),
+    caughtUp: async () => undefined,
+    expire: async () => undefined,
     async finished(project, rolloutId, deadlineMs) {
       const key = keyOf(project, rolloutId);
       const done = (): boolean => terminal.has(rollouts.get(key)?.status ?? "");
@@ -118,96 +121,6 @@ function lookAt(
       return rollouts.get(key);
     },
   };
-}
-
-function fold(before: RolloutChanged | undefined, request: Request, at: number): Answer {
-  const { value, type } = request;
-  if (before?.recent_requests.includes(value.request_id)) {
-    return verdictOf("repeated", before, before.attempts.at(-1)?.attempt_id);
-  }
-  if (type === "EnqueueRequested") {
-    if (before !== undefined) return voided(before, "conflict", `${value.rollout_id} exists`);
-    return verdictOf("accepted", enqueuedRollout(value, at));
-  }
-  if (before === undefined) return voided(null, "unknown", `no rollout ${value.rollout_id}`);
-  const recent_requests = [...before.recent_requests, value.request_id];
-  const rollout = { ...before, recent_requests };
-  if (terminal.has(before.status)) return voided(before, "conflict", `it is ${before.status}`);
-  if (type === "CancelRequested") {
-    return verdictOf("accepted", { ...rollout, status: "cancelled", ended_at: at });
-  }
-  if (type === "ClaimRequested") return claimed(rollout, value.request_id, value.worker_id, at);
-  const last = rollout.attempts.at(-1);
-  if (!("attempt_id" in value) || last === undefined) return voided(before, "unknown", "attempt");
-  if (value.attempt_id !== "latest" && value.attempt_id !== last.attempt_id) {
-    return voided(before, "unknown", `no attempt ${value.attempt_id}`);
-  }
-  const attempt = { ...last, last_heartbeat_at: at };
-  const attempts = [...rollout.attempts.slice(0, -1), attempt];
-  if (type !== "EndRequested") {
-    return verdictOf("accepted", { ...rollout, status: "running", attempts }, last.attempt_id);
-  }
-  const { status, error } = value;
-  attempt.status = status;
-  return verdictOf("accepted", { ...rollout, status, error, ended_at: at, attempts });
-}
-
-function claimed(
-  rollout: RolloutChanged,
-  requestId: string,
-  workerId: string | null,
-  at: number,
-): Answer {
-  const attempt: Attempt = {
-    attempt_id: `at-${rollout.attempts.length + 1}`,
-    sequence_id: rollout.attempts.length + 1,
-    status: "preparing",
-    worker_id: workerId,
-    started_at: at,
-    ended_at: null,
-    last_heartbeat_at: null,
-    metadata: null,
-  };
-  const attempts = [...rollout.attempts, attempt];
-  const after = { ...rollout, status: "preparing", attempts, recent_requests: [requestId] };
-  return verdictOf("accepted", after, attempt.attempt_id);
-}
-
-function enqueuedRollout(
-  value: Extract<Request, { type: "EnqueueRequested" }>["value"],
-  at: number,
-): RolloutChanged {
-  const { request_id, requested_at, start, worker_id, ...kept } = value;
-  return {
-    ...kept,
-    status: "queuing",
-    enqueued_at: at,
-    queued_at: at,
-    ended_at: null,
-    attempts: [],
-    next_sequence_id: 1,
-    recent_requests: [request_id],
-    recent_sequences: [],
-    marked_attempts: 0,
-    request_offset: 0,
-    error: null,
-  };
-}
-
-function verdictOf(
-  outcome: "accepted" | "repeated",
-  rollout: RolloutChanged,
-  attemptId: string | null = null,
-): Answer {
-  return { outcome, reason: null, message: "", rollout, attemptId, sequenceId: null };
-}
-
-function voided(
-  rollout: RolloutChanged | null,
-  reason: "unknown" | "conflict",
-  message: string,
-): Answer {
-  return { outcome: "void", reason, message, rollout, attemptId: null, sequenceId: null };
 }
 
 /** A gateway over a log in memory, and everything a test looks at. */
@@ -232,6 +145,9 @@ export async function testGateway(options: Partial<GatewayOptions> = {}): Promis
   const app = buildGateway({
     append: log.append,
     rollouts,
+    spans: memorySpans(log),
+    history: noHistory,
+    workers: memoryWorkers(now),
     resources: memoryResources(log, now),
     sql: memorySql,
     registry,

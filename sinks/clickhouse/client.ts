@@ -101,6 +101,14 @@ export function literal(value: string | number): string {
   return `'${value.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
 }
 
+/** Values as a list to stand behind IN: as a parameter a long one would not fit the URL. */
+export function literals(values: readonly (string | number)[]): string {
+  return values.length === 0 ? "(NULL)" : `(${values.map(literal).join(", ")})`;
+}
+
+/** For statements with {@link literals} in them. */
+export const longQuery = { max_query_size: String(64 * 1024 * 1024) } as const;
+
 /** A floating point number of an answer; JSON has no number for nan, inf and -inf. */
 export function double(value: unknown): number {
   if (typeof value === "number") return value;

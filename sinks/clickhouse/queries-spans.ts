@@ -1,6 +1,6 @@
 import { packFloat64, packInt32 } from "../../schemas/bytes.ts";
 import type { Attributes, SpanEvent, SpanLink, SpanRecorded } from "../../schemas/types.ts";
-import { type ClickHouseClient, double, rowsOf } from "./client.ts";
+import { type ClickHouseClient, double, literals, longQuery, rowsOf } from "./client.ts";
 
 export type SpanQuery = {
   readonly project: string;
@@ -50,13 +50,54 @@ export async function spansOf(
          'Tuple(name String, time String, strings Map(String, String), others Map(String, String),
            dropped_attributes Int64)'), events) AS events)
      FROM spans
-     WHERE project = {project:String} AND rollout_id IN {rolloutIds:Array(String)}
-       ${attemptIds === undefined ? "" : "AND attempt_id IN {attemptIds:Array(String)}"}
+     WHERE project = {project:String} AND rollout_id IN ${literals(rolloutIds)}
+       ${attemptIds === undefined ? "" : `AND attempt_id IN ${literals(attemptIds)}`}
      ORDER BY rollout_id, attempt_id, sequence_id NULLS LAST, spans.start_time, span_id
      LIMIT {limit:UInt32}`,
-    { project, rolloutIds, attemptIds, limit },
+    { project, limit },
+    longQuery,
   );
   return rows.map(spanOf);
+}
+
+/** Which span stands where, without what is in it. */
+export type SpanPlace = {
+  readonly rollout_id: string;
+  readonly attempt_id: string;
+  readonly span_id: string;
+  readonly kafka_partition: number;
+  readonly kafka_offset: number;
+};
+
+/** The places of all spans of rollouts, in no order. */
+export async function spanPlaces(
+  client: ClickHouseClient,
+  project: string,
+  rolloutIds: readonly string[],
+): Promise<readonly SpanPlace[]> {
+  return rowsOf<SpanPlace>(
+    client,
+    `SELECT rollout_id, attempt_id, span_id, kafka_partition, kafka_offset FROM spans
+     WHERE project = {project:String} AND rollout_id IN ${literals(rolloutIds)}`,
+    { project },
+    longQuery,
+  );
+}
+
+/** How many spans of a project stand before the given offsets, by partition. */
+export async function countSpansBefore(
+  client: ClickHouseClient,
+  project: string,
+  ends: ReadonlyMap<number, number>,
+): Promise<number> {
+  const before = [...ends].map(([p, end]) => `(kafka_partition = ${p} AND kafka_offset < ${end})`);
+  const [row] = await rowsOf<{ readonly spans: number }>(
+    client,
+    `SELECT count() AS spans FROM spans
+     WHERE project = {project:String} AND (${["false", ...before].join(" OR ")})`,
+    { project },
+  );
+  return row?.spans ?? 0;
 }
 
 function spanOf(row: FlatSpan): StoredSpan {

@@ -190,6 +190,7 @@ test("a rollout is what its last change left, nulls included, and its history is
     recent_requests: _r,
     recent_sequences: _s,
     marked_attempts: _m,
+    keeps_place: _k,
     ...facts
   } = recorded.value;
   assert.deepEqual(first, { ...facts, kafka_partition: 0, kafka_offset: 0 });

@@ -1,9 +1,9 @@
 import { packFloat32, packInt32 } from "../../schemas/bytes.ts";
 import type { Attempt, RolloutChanged, TransitionRecorded } from "../../schemas/types.ts";
-import { type ClickHouseClient, double, rowsOf } from "./client.ts";
+import { type ClickHouseClient, double, literals, longQuery, rowsOf } from "./client.ts";
 
 /** What only the fold needs of a rollout, and no table keeps. */
-type FoldOnly = "recent_requests" | "recent_sequences" | "marked_attempts";
+type FoldOnly = "recent_requests" | "recent_sequences" | "marked_attempts" | "keeps_place";
 
 /** A change of a rollout with its place in the log. */
 export type RolloutChange = Omit<RolloutChanged, FoldOnly> & {
@@ -32,13 +32,14 @@ const changeColumns = `* REPLACE(
 
 function changeOf(row: FlatChange): RolloutChange {
   const { timeout_seconds, unresponsive_seconds, max_attempts, retry_condition, ...rest } = row;
-  const { grace_seconds, claim_seconds, credit_strategy, credit_parameters, ...facts } = rest;
+  const { grace_seconds, claim_seconds, retention_seconds, ...others } = rest;
+  const { credit_strategy, credit_parameters, ...facts } = others;
   const { kafka_topic: _topic, kafka_timestamp: _timestamp, ...change } = facts;
   const limits = { timeout_seconds, unresponsive_seconds, max_attempts, retry_condition };
   return {
     ...change,
     attempts: row.attempts as Attempt[],
-    config: { ...limits, grace_seconds, claim_seconds },
+    config: { ...limits, grace_seconds, claim_seconds, retention_seconds },
     credit: { strategy: credit_strategy, parameters: credit_parameters },
   };
 }
@@ -68,9 +69,10 @@ export async function rolloutsById(
   const rows = await rowsOf<FlatChange>(
     client,
     `SELECT ${changeColumns} FROM rollout_changes
-     WHERE project = {project:String} AND rollout_id IN {rolloutIds:Array(String)}
+     WHERE project = {project:String} AND rollout_id IN ${literals(rolloutIds)}
      ORDER BY rollout_id, request_offset DESC LIMIT 1 BY rollout_id`,
-    { project, rolloutIds },
+    { project },
+    longQuery,
   );
   return rows.map(changeOf);
 }

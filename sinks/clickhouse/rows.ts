@@ -6,6 +6,7 @@ import { rolloutChanges } from "./rows/rollouts.ts";
 import { attemptEnds, spans } from "./rows/spans.ts";
 import { assemblies, steps } from "./rows/steps.ts";
 import { groups, transitions } from "./rows/transitions.ts";
+import { workerChanges } from "./rows/workers.ts";
 import { type Place, type Row, row, type TableShape } from "./table.ts";
 
 /** Every table the sink writes. */
@@ -20,6 +21,7 @@ export const tables: readonly TableShape[] = [
   resources,
   projects,
   batches,
+  workerChanges,
   deadLetters,
 ];
 
@@ -50,6 +52,8 @@ export function rowOf(record: Tagged, place: Place): Row {
       return row(batches, { ...place, value: trained(record.value) });
     case "BatchReturned":
       return row(batches, { ...place, value: returned(record.value) });
+    case "WorkerChanged":
+      return row(workerChanges, { ...place, value: record.value });
     case "DeadLettered":
       return row(deadLetters, { ...place, value: record.value });
     default:

@@ -13,7 +13,15 @@ export type ClickHouseSinkOptions = {
 };
 
 /** Topics of the product that become tables. */
-export const reads = ["rollouts", "spans", "steps", "transitions", "resources", "batches"] as const;
+export const reads = [
+  "rollouts",
+  "spans",
+  "steps",
+  "transitions",
+  "resources",
+  "batches",
+  "workers",
+] as const;
 
 /**
  * The log → ClickHouse. One insert per delivery and table, whole or not at all, under a token made

@@ -116,6 +116,7 @@ export function rolloutChanged(
       retry_condition: ["timeout"],
       grace_seconds: 0,
       claim_seconds: null,
+      retention_seconds: 3600,
     },
     metadata: "{}",
     group_id: "g-1",
@@ -124,6 +125,7 @@ export function rolloutChanged(
     credit,
     enqueued_at: at,
     queued_at: at,
+    keeps_place: false,
     ended_at: null,
     attempts: [attempt, { ...attempt, attempt_id: "at-2", sequence_id: 2 }],
     next_sequence_id: 4,
@@ -134,6 +136,30 @@ export function rolloutChanged(
     error: null,
   };
   return { type: "RolloutChanged", value: { ...value, ...values } };
+}
+
+export function workerChanged(
+  values: Partial<Records.WorkerChanged> = {},
+): Tagged<"WorkerChanged"> {
+  const value: Records.WorkerChanged = {
+    project: "default",
+    worker_id: "w-1",
+    first_seen_at: at,
+    last_heartbeat_at: at + 1,
+    stats_at: at + 1,
+    heartbeat_stats: '{"gpu": 1.0}',
+    last_dequeue_at: null,
+    status_at: at + 2,
+    status: "busy",
+    status_order: 3,
+    current_at: at + 2,
+    current_order: 3,
+    rollout_id: "ro-1",
+    attempt_id: "at-1",
+    last_busy_at: at + 2,
+    last_idle_at: null,
+  };
+  return { type: "WorkerChanged", value: { ...value, ...values } };
 }
 
 const call = {
@@ -316,6 +342,7 @@ export const others: readonly Tagged[] = [
       returned_at: at,
     },
   },
+  workerChanged(),
   {
     type: "DeadLettered",
     value: {

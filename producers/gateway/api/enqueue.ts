@@ -54,6 +54,7 @@ function enqueued(
       retry_condition: [],
       grace_seconds: settings.grace_seconds,
       claim_seconds: null,
+      retention_seconds: gateway.store.retentionSeconds,
       ...task.config,
     },
     metadata: jsonField(task.metadata ?? {}, `${ids.field}metadata`),

@@ -37,6 +37,7 @@ const TaskConfigFields = Type.Object(
     ),
     grace_seconds: Type.Optional(Type.Number({ minimum: 0 })),
     claim_seconds: Type.Optional(Seconds),
+    retention_seconds: Type.Optional(Type.Number({ minimum: 0 })),
   },
   closed,
 );
@@ -97,6 +98,7 @@ export type TaskBody = {
     retry_condition?: string[];
     grace_seconds?: number;
     claim_seconds?: number | null;
+    retention_seconds?: number;
   };
   start?: boolean;
   worker_id?: string | null;

@@ -52,7 +52,7 @@ test("bad bodies are a 4xx with a google.rpc.Status in the sender's format", asy
     ['{"resourceSpans":5}', {}, 400],
     ['{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":5}]}]}]}', {}, 400],
     ['{"resourceSpans":[{"scopeSpans":[{"spans":[{"startTimeUnixNano":-1}]}]}]}', {}, 400],
-    ["x", { "content-type": "text/plain" }, 415],
+    [Buffer.from("x"), { "content-type": "text/plain" }, 400],
     [Buffer.alloc(21 * 1024 * 1024), {}, 413],
   ];
   for (const [body, headers, status] of cases) {

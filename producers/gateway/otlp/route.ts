@@ -44,8 +44,9 @@ export function otlpRoutes(gateway: Gateway): (scope: FastifyInstance) => Promis
     const handler = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
       const format = mustBeOtlp(request);
       const body = request.body instanceof Buffer ? request.body : Buffer.alloc(0);
-      const collected = collectSpans(format, body, addressOf(request));
-      await keep(gateway, collected);
+      const address = addressOf(request);
+      const collected = collectSpans(format, body, address);
+      await keep(gateway, address.project, collected);
       return send(
         request,
         reply,
@@ -54,25 +55,26 @@ export function otlpRoutes(gateway: Gateway): (scope: FastifyInstance) => Promis
       );
     };
     scope.post("/v1/traces", handler);
+    // As in the reference: only traces have a place here.
+    for (const signal of ["metrics", "logs", "development/profiles"]) {
+      scope.post(`/v1/${signal}`, async (_request, reply) => reply.code(501).send());
+    }
     scope.post("/rollout/:rollout/attempt/:attempt/v1/traces", handler);
   };
 }
 
-async function keep(gateway: Gateway, collected: ReturnType<typeof collectSpans>): Promise<void> {
+async function keep(
+  gateway: Gateway,
+  project: string,
+  collected: ReturnType<typeof collectSpans>,
+): Promise<void> {
   const { records, rejected, largest } = collected;
   const { spans, spanBytes } = gateway.metrics;
   if (rejected > 0) spans.inc({ outcome: "rejected" }, rejected);
   if (largest > 0) spanBytes.observe(largest);
   if (records.length === 0) return;
-  await gateway.append(records);
+  await gateway.keep.many(project, records);
   spans.inc({ outcome: "accepted" }, records.length);
-  let before = "";
-  for (const { value } of records) {
-    const attempt = `${value.rollout_id}\u0000${value.attempt_id}`;
-    // Spans of one attempt mostly stand side by side: most repeats are known without a look-up.
-    if (attempt !== before) gateway.heartbeat(value.project, value.rollout_id, value.attempt_id);
-    before = attempt;
-  }
 }
 
 function addressOf(request: FastifyRequest): Address {
@@ -89,7 +91,7 @@ function mustBeOtlp(request: FastifyRequest): Format {
   const format = formatOf(contentType);
   if (format !== null) return format;
   throw new LightningError(
-    "media-type-unsupported",
+    "request-invalid",
     `Content-Type: read ${JSON.stringify((contentType ?? "").slice(0, 80))}, allowed are ${contentTypes.protobuf} and ${contentTypes.json}`,
     { field: "Content-Type" },
   );
@@ -100,7 +102,7 @@ async function sendStatus(
   reply: FastifyReply,
   answer: Answer,
 ): Promise<FastifyReply> {
-  const format = formatOf(request.headers["content-type"]) ?? "json";
+  const format = formatOf(request.headers["content-type"]) ?? "protobuf";
   reply.code(answer.status).headers(answer.headers);
   return send(request, reply, format, rpcStatus(format, rpcCode(answer.status), answer.message));
 }

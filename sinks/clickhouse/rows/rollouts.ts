@@ -50,6 +50,7 @@ export const rolloutChanges: Table<RolloutChanged> = {
     field("retry_condition", list(word), ({ value: v }) => v.config.retry_condition),
     field("grace_seconds", float64, ({ value: v }) => v.config.grace_seconds),
     field("claim_seconds", optional(float64), ({ value: v }) => v.config.claim_seconds),
+    field("retention_seconds", float64, ({ value: v }) => v.config.retention_seconds),
     same("metadata", text),
     same("group_id", text),
     same("group_size", int32),

@@ -1,0 +1,196 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { connectClickHouse, rowsOf } from "../../sinks/clickhouse/client.ts";
+import { referencePython } from "../compat/reference-python.ts";
+import { startReference } from "../compat/reference-server.ts";
+import { amount, type Bench, type BenchContext, type Table } from "./bench.ts";
+import { forkBench } from "./child.ts";
+import { callKinds, type StoreJob, type StoreLoaded } from "./load-store.ts";
+import { cpuBetween, usageOf } from "./processes.ts";
+import { makeDatabase, total } from "./run-live.ts";
+import { apart, foldsGroup, gatewayGroup, type Stack, whileMeasured } from "./stack.ts";
+
+type Side = "reference" | "ours";
+type Work = Omit<StoreJob, "url">;
+
+/** What one run of the work took on one side. */
+type Run = {
+  readonly side: Side;
+  readonly work: Work;
+  readonly loaded: StoreLoaded;
+  /** Of all processes of the side, until its last row is where it stays. */
+  readonly cpuMs: number;
+};
+
+/** The store's API, ours against the reference's own server in memory mode. */
+export const store: Bench = {
+  name: "store",
+  doc: "the same HTTP work at the reference's server and at ours: rollouts/s, p50/p99 a call, CPU",
+  async run(context) {
+    const { quick } = context;
+    const kinds: Omit<Work, "rollouts">[] = (quick ? [16] : [16, 64]).flatMap((clients) => [
+      { clients, spans: "otlp" },
+      { clients, spans: "json" },
+    ]);
+    const theirs = await runReference(context, kinds);
+    const ours = await runOurs(context, kinds);
+    return tablesOf([...theirs, ...ours]);
+  },
+};
+
+/** A run is left out when it would take longer than this, s. */
+const referenceWithin = 30;
+
+async function runReference(
+  { quick, say }: BenchContext,
+  kinds: readonly Omit<Work, "rollouts">[],
+) {
+  const python = await referencePython(say);
+  const runs: Run[] = [];
+  for (const kind of kinds) {
+    let seconds = 0;
+    for (const rollouts of quick ? [64] : [400, 1000]) {
+      // It slows down with what it holds, so the second one takes at least as long in proportion.
+      if (seconds * (rollouts / 400) > referenceWithin) continue;
+      const server = await startReference(python, "agl store");
+      try {
+        const roots = { reference: server.pid };
+        const before = usageOf(roots);
+        const loaded = await load({ ...kind, rollouts, url: server.url });
+        const cpuMs = total(cpuBetween(before, usageOf(roots)));
+        seconds = loaded.seconds;
+        runs.push({ side: "reference", work: { ...kind, rollouts }, loaded, cpuMs });
+      } finally {
+        await server.stop();
+      }
+      say(lineOf(runs.at(-1)));
+    }
+  }
+  return runs;
+}
+
+async function runOurs(
+  { quick, say, stack: start }: BenchContext,
+  kinds: readonly Omit<Work, "rollouts">[],
+) {
+  const stack = await start();
+  try {
+    await makeDatabase(stack, "store");
+    const own = apart("store");
+    const folds = stack.start(foldsGroup, own);
+    const { gateway = "" } = await stack.start(gatewayGroup, own);
+    await folds;
+    const runs: Run[] = [];
+    const spans = { stored: 0 };
+    const warm: Work[] = quick ? [] : kinds.map((kind) => ({ ...kind, rollouts: 200 }));
+    const sizes = quick ? [64] : [400, 5000];
+    const works = sizes.flatMap((rollouts) => kinds.map((kind) => ({ ...kind, rollouts })));
+    for (const [i, work] of [...warm, ...works].entries()) {
+      const url = `${gateway}/projects/run-${i}`;
+      const run = await runOnce(stack, { ...work, url }, spans);
+      if (i < warm.length) continue;
+      runs.push(run);
+      say(lineOf(run));
+    }
+    return runs;
+  } finally {
+    await stack.close();
+  }
+}
+
+/** The clock stops with the load, the CPU's meter when every span is in ClickHouse, too. */
+async function runOnce(stack: Stack, job: StoreJob, spans: { stored: number }): Promise<Run> {
+  const { url: _, ...work } = job;
+  const { result, cpuMs } = await whileMeasured(stack, async () => {
+    const loaded = await load(job);
+    spans.stored += job.rollouts * 10;
+    await untilStored(stack, spans.stored);
+    return loaded;
+  });
+  return { side: "ours", work, loaded: result, cpuMs: total(cpuMs) };
+}
+
+async function untilStored(stack: Stack, spans: number): Promise<void> {
+  const client = connectClickHouse({ url: stack.settings.CLICKHOUSE_URL ?? "", database: "store" });
+  const query = "SELECT toUInt32(count()) AS spans FROM spans";
+  for (const deadline = Date.now() + 60_000; ; await sleep(100)) {
+    const [row] = await rowsOf<{ spans: number }>(client, query);
+    if ((row?.spans ?? 0) >= spans) break;
+    if (Date.now() > deadline) throw new Error(`${row?.spans} spans in ClickHouse of ${spans}`);
+  }
+  await client.close();
+}
+
+/** In a process of its own, so that generating load costs neither side anything but cores. */
+async function load(job: StoreJob): Promise<StoreLoaded> {
+  const child = forkBench<StoreJob, StoreLoaded>("load-store-main.ts");
+  try {
+    return await child.ask(job);
+  } finally {
+    await child.end();
+  }
+}
+
+const nameOf = ({ clients, spans }: Omit<Work, "rollouts">): string =>
+  `${spans === "otlp" ? "one OTLP request" : "one by one"}, ${clients} clients`;
+
+const rateOf = ({ work, loaded }: Run): number => work.rollouts / loaded.seconds;
+
+function lineOf(run: Run | undefined): string {
+  if (run === undefined) return "";
+  return `${run.side}, ${nameOf(run.work)}, ${run.work.rollouts}: ${amount(rateOf(run))} rollouts/s`;
+}
+
+/** The reference's run that is nearest in size to one of ours. */
+function rival(runs: readonly Run[], { work }: Run): Run | undefined {
+  const same = runs.filter((run) => run.side === "reference" && nameOf(run.work) === nameOf(work));
+  const distance = (run: Run): number => Math.abs(run.work.rollouts - work.rollouts);
+  return same.sort((a, b) => distance(a) - distance(b))[0];
+}
+
+export function tablesOf(runs: readonly Run[]): readonly Table[] {
+  const names = [...new Set(runs.map(({ work }) => nameOf(work)))];
+  const ordered = names.flatMap((name) => runs.filter(({ work }) => nameOf(work) === name));
+  const first = (run: Run): string[] => [nameOf(run.work), run.side, amount(run.work.rollouts)];
+  const rates = ordered.map((run) => {
+    const cpu = run.cpuMs / run.work.rollouts;
+    const other = run.side === "ours" ? rival(runs, run) : undefined;
+    const rate = other === undefined ? "" : amount(rateOf(run) / rateOf(other), 1);
+    const ratio = other === undefined ? "" : amount(cpu / (other.cpuMs / other.work.rollouts), 2);
+    const own = amount(run.loaded.cpuMs / run.work.rollouts, 2);
+    return [...first(run), amount(rateOf(run)), rate, amount(cpu, 2), ratio, own];
+  });
+  const times = ordered.map((run) => [
+    ...first(run),
+    ...callKinds.map((kind) => {
+      const { p50, p99 } = run.loaded.times[kind];
+      return `${amount(p50, 1)} / ${amount(p99, 1)}`;
+    }),
+  ]);
+  return [
+    {
+      title: "The store's API: rollouts a second",
+      head: [
+        "ten spans a rollout",
+        "server",
+        "rollouts",
+        "rollouts/s",
+        "÷ reference",
+        "CPU-ms a rollout",
+        "÷ reference",
+        "of the load, CPU-ms",
+      ],
+      rows: rates,
+      notes: [
+        "Each client takes a rollout, sends its ten spans (1 or 2 LLM calls of 50 + 20 token ids with log-probs, tools, a reward), ends the attempt and queries the spans, which must be all ten; the rollouts were enqueued before in chunks of 64. The reference is `agl store` of agentlightning 0.3.0 in memory mode, a fresh one for each row; it is compared by its row of the nearest size. Ours is all that `lightning up` runs, and keeps what the rows before have left; its CPU counts until every span is in ClickHouse.",
+      ],
+    },
+    {
+      title: "The store's API: ms a call, p50 / p99",
+      head: ["ten spans a rollout", "server", "rollouts", "enqueue 64", ...callKinds.slice(1)],
+      rows: times,
+      notes: [
+        "Every client waits for the answer before it asks again. Load and servers share the machine's cores.",
+      ],
+    },
+  ];
+}

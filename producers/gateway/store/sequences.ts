@@ -1,0 +1,94 @@
+import type { Request } from "../../../schemas/requests.ts";
+import { keyOf } from "../../../schemas/topics.ts";
+import type { SpanRecorded } from "../../../schemas/types.ts";
+import type { Gateway } from "../context.ts";
+import { hexId } from "../ids.ts";
+
+/** Counters kept for rollouts nobody has enqueued; the oldest are forgotten. */
+const mostCounters = 10_000;
+
+/** Span numbers of rollouts: the log hands them out, one after the other. */
+export type Sequences = {
+  /** The next number. For a rollout nobody knows, one of this gateway's own memory. */
+  next(project: string, rolloutId: string, requestId: string): Promise<number>;
+  /**
+   * Numbers the spans that have none, in their order, by one request a rollout, and keeps the
+   * counters above the numbers that came with spans. Spans of unknown rollouts stay without.
+   */
+  number(project: string, spans: readonly SpanRecorded[]): Promise<void>;
+};
+
+export function createSequences(gateway: Pick<Gateway, "rollouts" | "history" | "now">): Sequences {
+  const { rollouts, history, now } = gateway;
+  const counters = new Map<string, number>();
+
+  const request = (
+    project: string,
+    rollout_id: string,
+    count: number,
+    at_least: number | null,
+    request_id = hexId(32, null),
+  ): Request => {
+    const ids = { project, rollout_id, request_id, requested_at: now() * 1000 };
+    return { type: "SequenceRequested", value: { ...ids, count, at_least } };
+  };
+
+  async function unknown(project: string, rolloutId: string): Promise<number> {
+    const key = keyOf(project, rolloutId);
+    const past = await history.get(project, rolloutId);
+    const number = Math.max(counters.get(key) ?? 1, past?.next_sequence_id ?? 1);
+    counters.delete(key);
+    counters.set(key, number + 1);
+    const [oldest] = counters.keys();
+    if (counters.size > mostCounters && oldest !== undefined) counters.delete(oldest);
+    return number;
+  }
+
+  return {
+    async next(project, rolloutId, requestId) {
+      if (rollouts.get(project, rolloutId) === undefined) await rollouts.caughtUp();
+      if (rollouts.get(project, rolloutId) !== undefined) {
+        const asked = request(project, rolloutId, 1, null, requestId);
+        const [answer] = await rollouts.submit([asked]);
+        if (answer?.sequenceId != null) return answer.sequenceId;
+      }
+      return unknown(project, rolloutId);
+    },
+
+    async number(project, spans) {
+      const requests: Request[] = [];
+      const waiting: SpanRecorded[][] = [];
+      for (const [rolloutId, group] of byRollout(spans)) {
+        const rollout = rollouts.get(project, rolloutId);
+        if (rollout === undefined) continue;
+        const without = group.filter((span) => span.sequence_id === null);
+        if (without.length > 0) {
+          requests.push(request(project, rolloutId, without.length, null));
+          waiting.push(without);
+        }
+        const above = group.reduce((most, span) => Math.max(most, (span.sequence_id ?? -1) + 1), 0);
+        if (above > rollout.next_sequence_id) {
+          requests.push(request(project, rolloutId, 0, above));
+          waiting.push([]);
+        }
+      }
+      if (requests.length === 0) return;
+      const answers = await rollouts.submit(requests);
+      for (const [i, answer] of answers.entries()) {
+        for (const [k, span] of (waiting[i] ?? []).entries()) {
+          if (answer.sequenceId !== null) span.sequence_id = answer.sequenceId + k;
+        }
+      }
+    },
+  };
+}
+
+function byRollout(spans: readonly SpanRecorded[]): Map<string, SpanRecorded[]> {
+  const groups = new Map<string, SpanRecorded[]>();
+  for (const span of spans) {
+    const group = groups.get(span.rollout_id);
+    if (group === undefined) groups.set(span.rollout_id, [span]);
+    else group.push(span);
+  }
+  return groups;
+}

@@ -1,0 +1,162 @@
+import { LightningError } from "../../schemas/errors.ts";
+import { type ClickHouseClient, literals, longQuery, rowsOf } from "./client.ts";
+import { type RolloutChange, rolloutsById } from "./queries.ts";
+
+/** Which rollouts; a null is no condition, an empty list matches nothing. */
+export type PastQuery = {
+  readonly project: string;
+  /** Ids of rollouts to leave out. */
+  readonly except: readonly string[];
+  readonly statusIn: readonly string[] | null;
+  readonly rolloutIdIn: readonly string[] | null;
+  /** A case-sensitive part of the id. */
+  readonly rolloutIdContains: string | null;
+  /** How the three conditions are joined. */
+  readonly logic: "and" | "or";
+  readonly sortBy: string | null;
+  readonly sortOrder: "asc" | "desc";
+  /** Negative: all. */
+  readonly limit: number;
+  readonly offset: number;
+};
+
+/** The farthest time there is: what has no end yet sorts behind everything. */
+const never = "toDateTime64('2299-12-31 23:59:59.999999', 6, 'UTC')";
+
+/**
+ * What a field is sorted by: of the last change of the rollout (`c`), nulls of text first and nulls
+ * of times last, in ascending order.
+ */
+const sortKeys: Readonly<Record<string, string>> = {
+  rollout_id: "rollout_id",
+  start_time: "enqueued_at",
+  end_time: `ifNull(argMax(tuple(c.ended_at), c.request_offset).1, ${never})`,
+  mode: "ifNull(toString(argMax(tuple(c.mode), c.request_offset).1), '')",
+  resources_id: "ifNull(argMax(tuple(c.resources_id), c.request_offset).1, '')",
+  status: "toString(argMax(c.status, c.request_offset))",
+};
+
+/** The fields that rollouts can be sorted by. */
+export const pastSortFields: readonly string[] = Object.keys(sortKeys);
+
+/** Rows fetched whole in one query: a rollout may carry megabytes of input. */
+const rowsAtOnce = 500;
+
+/**
+ * Groups come in the order of the primary key, so that ClickHouse holds one rollout at a time and
+ * not all of them.
+ */
+const inOrder = { ...longQuery, optimize_aggregation_in_order: 1 } as const;
+
+/**
+ * One page of rollouts as their last change left them, and how many match. First the ids, by the
+ * columns that matter, then the rows of the page alone: what a page costs in memory is the page.
+ *
+ * Throws `request-invalid` for a field that cannot be sorted by.
+ */
+export async function searchRollouts(
+  client: ClickHouseClient,
+  query: PastQuery,
+): Promise<{ readonly items: readonly RolloutChange[]; readonly total: number }> {
+  const { project, limit, offset } = query;
+  const matching = matchingSql(query);
+  const counted = await rowsOf<{ readonly total: number }>(
+    client,
+    `SELECT count() AS total FROM (${matching})`,
+    { project },
+    inOrder,
+  );
+  const total = counted[0]?.total ?? 0;
+  if (offset >= total || limit === 0) return { items: [], total };
+  const ids = await rowsOf<{ readonly rollout_id: string }>(
+    client,
+    `SELECT rollout_id FROM (${matching})
+     ORDER BY sort_key ${query.sortBy !== null && query.sortOrder === "desc" ? "DESC" : "ASC"}, enqueued_at, rollout_id
+     LIMIT ${limit < 0 ? total : limit} OFFSET ${offset}`,
+    { project },
+    inOrder,
+  );
+  const order = ids.map(({ rollout_id }) => rollout_id);
+  return { items: await inThatOrder(client, project, order), total };
+}
+
+async function inThatOrder(
+  client: ClickHouseClient,
+  project: string,
+  ids: readonly string[],
+): Promise<RolloutChange[]> {
+  const items: RolloutChange[] = [];
+  for (let at = 0; at < ids.length; at += rowsAtOnce) {
+    const some = ids.slice(at, at + rowsAtOnce);
+    const rows = await rolloutsById(client, project, some);
+    const byId = new Map(rows.map((row) => [row.rollout_id, row]));
+    items.push(...some.flatMap((id) => byId.get(id) ?? []));
+  }
+  return items;
+}
+
+/** `rollout_id`, `enqueued_at` and `sort_key` of what matches. */
+function matchingSql(query: PastQuery): string {
+  const sortKey = query.sortBy === null ? "enqueued_at" : sortKeys[query.sortBy];
+  if (sortKey === undefined) {
+    throw new LightningError(
+      "request-invalid",
+      `sort_by: read ${query.sortBy}, allowed are ${pastSortFields.join(", ")}`,
+      { field: "sort_by" },
+    );
+  }
+  return `SELECT rollout_id, any(c.enqueued_at) AS enqueued_at, ${sortKey} AS sort_key
+    FROM rollout_changes AS c
+    WHERE project = {project:String} ${except(query.except)}
+    GROUP BY project, rollout_id
+    ${conditionOf(query)}`;
+}
+
+function except(ids: readonly string[]): string {
+  return ids.length === 0 ? "" : `AND rollout_id NOT IN ${literals(ids)}`;
+}
+
+function conditionOf({ statusIn, rolloutIdIn, rolloutIdContains, logic }: PastQuery): string {
+  const conditions = [
+    statusIn === null ? null : oneOf("toString(argMax(c.status, c.request_offset))", statusIn),
+    rolloutIdIn === null ? null : oneOf("rollout_id", rolloutIdIn),
+    rolloutIdContains === null
+      ? null
+      : `position(rollout_id, ${literals([rolloutIdContains]).slice(1, -1)}) > 0`,
+  ].filter((condition) => condition !== null);
+  return conditions.length === 0
+    ? ""
+    : `HAVING ${conditions.join(logic === "and" ? " AND " : " OR ")}`;
+}
+
+function oneOf(column: string, values: readonly string[]): string {
+  return values.length === 0 ? "false" : `${column} IN ${literals(values)}`;
+}
+
+/** How many rollouts a project has besides some, and how many attempts they had. */
+export async function countRollouts(
+  client: ClickHouseClient,
+  project: string,
+  exceptIds: readonly string[],
+): Promise<{ readonly rollouts: number; readonly attempts: number }> {
+  const [row] = await rowsOf<{ readonly rollouts: number; readonly attempts: number }>(
+    client,
+    `SELECT count() AS rollouts, sum(attempts) AS attempts FROM (
+       SELECT max(length(c.attempts)) AS attempts FROM rollout_changes AS c
+       WHERE project = {project:String} ${except(exceptIds)}
+       GROUP BY project, rollout_id)`,
+    { project },
+    inOrder,
+  );
+  return row ?? { rollouts: 0, attempts: 0 };
+}
+
+/** Offset of the latest request whose change is here, by partition. */
+export async function lastRequests(client: ClickHouseClient): Promise<ReadonlyMap<number, number>> {
+  const rows = await rowsOf<{ readonly kafka_partition: number; readonly last: number }>(
+    client,
+    `SELECT kafka_partition, max(request_offset) AS last FROM rollout_changes
+     GROUP BY kafka_partition`,
+  );
+  return new Map(rows.map(({ kafka_partition, last }) => [kafka_partition, last]));
+}
