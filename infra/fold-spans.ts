@@ -94,6 +94,9 @@ export async function foldSpans(
       await caughtUp(deadline);
       return reads.spansOf(project, rolloutId, deadline);
     },
+    caughtUp: () => caughtUp(Date.now() + options.deadlineMs),
+    highest: (project, rolloutId) =>
+      reads.highest(project, rolloutId, Date.now() + options.deadlineMs),
     async count(project) {
       const [stored] = await Promise.all([
         countBefore(project),
@@ -168,6 +171,15 @@ function readsOf({ index, codec, tails, stored, positions, rolloutOf }: Parts) {
     return union(await stored.of(project, rolloutId), here);
   }
 
+  async function highest(project: string, rolloutId: string, deadline: number) {
+    const here = index.highest(project, rolloutId);
+    const { missing } = index.of(project, rolloutId, enqueuedAt(project, rolloutId));
+    if (missing === null) return here;
+    const asked = writtenUpTo(missing, deadline).then(() => stored.highest(project, rolloutId));
+    const there = (await unlessAway(asked)) ?? null;
+    return here === null || there === null ? (here ?? there) : Math.max(here, there);
+  }
+
   /** Asks for what is stored of rollouts the index does not hold whole, once each. */
   async function learnStored(
     rollouts: Iterable<readonly [project: string, rolloutId: string]>,
@@ -226,7 +238,7 @@ function readsOf({ index, codec, tails, stored, positions, rolloutOf }: Parts) {
     );
   }
 
-  return { readUpTo, spansOf, firsts };
+  return { readUpTo, spansOf, highest, firsts };
 }
 
 /**

@@ -19,6 +19,7 @@ function add(index: SpanIndex, { rollout, span, size }: Span, offset: number): b
     project: "p",
     rolloutId: `r${rollout}`,
     attemptId: "a",
+    sequenceId: null,
     spanId: `s${span}`,
   };
   return index.add({ head, partition: 0, offset, timestamp: offset, bytes: Buffer.alloc(size) });
@@ -146,11 +147,25 @@ test("a span that is passed by makes nothing of its time whole", () => {
 test("the bytes of a span are its own, not a piece of the fetch they came in", () => {
   const index = createSpanIndex(1e6, start);
   const fetched = Buffer.alloc(100_000, 1);
-  const head = { project: "p", rolloutId: "r1", attemptId: "a", spanId: "s" };
+  const head = { project: "p", rolloutId: "r1", attemptId: "a", sequenceId: null, spanId: "s" };
   const bytes = fetched.subarray(10, 20);
   index.add({ head, partition: 0, offset: 1, timestamp: 1, bytes });
   fetched.fill(0);
   const [span] = index.of("p", "r1", 0).spans;
   assert.deepEqual([...(span?.bytes ?? [])], Array(10).fill(1));
   assert.equal(span?.bytes.buffer.byteLength, 10);
+});
+
+test("the highest number counts repetitions, and goes with what is let go of", () => {
+  const index = createSpanIndex(1e6, start);
+  const take = (sequenceId: number | null, offset: number) => {
+    const head = { project: "p", rolloutId: "r1", attemptId: "a", sequenceId, spanId: "s" };
+    return index.add({ head, partition: 0, offset, timestamp: 1, bytes: Buffer.alloc(3) });
+  };
+  assert.equal(index.highest("p", "r1"), null);
+  assert.ok(take(null, 1));
+  assert.equal(index.highest("p", "r1"), null);
+  assert.equal(take(90, 2), false, "the same span again");
+  assert.equal(take(-5, 3), false);
+  assert.equal(index.highest("p", "r1"), 90);
 });

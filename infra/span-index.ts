@@ -47,8 +47,13 @@ export type SpanIndex = {
   add(span: IndexedSpan & { readonly head: SpanHead; readonly timestamp: number }): boolean;
   /** @param enqueuedAt ms since epoch; undefined: nobody knows, so nothing is known to be whole. */
   of(project: string, rolloutId: string, enqueuedAt: number | undefined): Known;
+  /** The highest number of a rollout's spans here, repetitions included; null: none has one. */
+  highest(project: string, rolloutId: string): number | null;
   /** Whether the span at a place is the first of its identity. */
-  verdictOf(head: SpanHead, place: { partition: number; offset: number }): Verdict;
+  verdictOf(
+    head: Omit<SpanHead, "sequenceId">,
+    place: { partition: number; offset: number },
+  ): Verdict;
   /** Keeps what ClickHouse has of a rollout, so that it need not be asked again. */
   remember(project: string, rolloutId: string, stored: readonly StoredIdentity[]): void;
   /** A span passed by that is not taken in: nothing that was enqueued by then is whole here. */
@@ -79,6 +84,7 @@ type Entry = {
   readonly firstAt: number;
   /** Rollouts enqueued by then had spans that are not here, as it was when this entry began. */
   wholeAfter: number;
+  highest: number | null;
   bytes: number;
 };
 
@@ -117,6 +123,7 @@ export function createSpanIndex(
       stored: null,
       firstAt: timestamp,
       wholeAfter,
+      highest: null,
       bytes: 0,
     };
     entries.set(key, made);
@@ -178,6 +185,9 @@ export function createSpanIndex(
     add({ head, timestamp, partition, offset, bytes: value }) {
       const entry = entryOf(keyOf(head.project, head.rolloutId), timestamp);
       const identity = identityOf(head.attemptId, head.spanId);
+      if (head.sequenceId !== null) {
+        entry.highest = Math.max(entry.highest ?? head.sequenceId, head.sequenceId);
+      }
       if (entry.identities.has(identity) || entry.stored?.has(identity) === true) return false;
       entry.identities.set(identity, entry.spans.length);
       entry.spans.push({ partition, offset, bytes: ownBytes(value) });
@@ -191,6 +201,7 @@ export function createSpanIndex(
       const spans = [...(entries.get(key)?.spans ?? [])];
       return { spans: spans.sort(byPlace), missing: missingOf(key, enqueuedAt) };
     },
+    highest: (project, rolloutId) => entries.get(keyOf(project, rolloutId))?.highest ?? null,
     verdictOf({ project, rolloutId, attemptId, spanId }, { partition, offset }) {
       const entry = entries.get(keyOf(project, rolloutId));
       if (entry === undefined) return "unknown";

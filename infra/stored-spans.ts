@@ -1,6 +1,7 @@
 import type { ClickHouseClient } from "../sinks/clickhouse/client.ts";
 import {
   countSpansBefore,
+  highestSequence,
   type SpanPlace,
   type StoredSpan,
   spanPlaces,
@@ -11,6 +12,8 @@ import { coalesce } from "./coalesce.ts";
 /** The spans that the sink has written to ClickHouse. Everything throws `clickhouse-unavailable`. */
 export type StoredSpans = {
   of(project: string, rolloutId: string): Promise<readonly StoredSpan[]>;
+  /** The highest number of a rollout's spans; null: none has one. */
+  highest(project: string, rolloutId: string): Promise<number | null>;
   places(project: string, rolloutId: string): Promise<readonly SpanPlace[]>;
   /** Spans of a project before the given offsets, by partition. */
   countBefore(project: string, ends: ReadonlyMap<number, number>): Promise<number>;
@@ -40,6 +43,7 @@ export function storedSpans(client: ClickHouseClient): StoredSpans {
   );
   return {
     of: (project, rolloutId) => ofMany({ project, rolloutId }),
+    highest: (project, rolloutId) => highestSequence(client, project, rolloutId),
     places: (project, rolloutId) => placesOfMany({ project, rolloutId }),
     countBefore: (project, ends) => countSpansBefore(client, project, ends),
   };

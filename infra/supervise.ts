@@ -18,10 +18,10 @@ export type Supervised = {
 };
 
 /**
- * Records live for one commit: with V8's 16 MiB most of them outlive the young generation and the
+ * Flags of every process of roles. Records live for one commit: with V8's 16 MiB most of them outlive the young generation and the
  * garbage collector takes a fifth of the time (infra/bench/RESULTS.md, pipeline).
  */
-const nodeFlags = ["--max-semi-space-size=64"];
+export const nodeFlags: readonly string[] = ["--max-semi-space-size=64"];
 
 const restartMs = { first: 200, most: 5000 };
 const stopWithinMs = 15_000;

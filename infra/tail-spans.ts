@@ -140,8 +140,14 @@ function headOf(codec: Codec, { key, value }: RawRecord): SpanHead | null | unde
     const record = codec.decode(value);
     if (record === undefined) return undefined;
     if (record.type !== "SpanRecorded") return null;
-    const { project, rollout_id, attempt_id, span_id } = record.value;
-    return { project, rolloutId: rollout_id, attemptId: attempt_id, spanId: span_id };
+    const { project, rollout_id, attempt_id, sequence_id, span_id } = record.value;
+    return {
+      project,
+      rolloutId: rollout_id,
+      attemptId: attempt_id,
+      sequenceId: sequence_id,
+      spanId: span_id,
+    };
   } catch (error) {
     if (error instanceof LightningError && error.reaction === "dead-letter") return null;
     throw error;

@@ -72,6 +72,7 @@ test("the head of a span reads as Avro reads the whole", () => {
         project: whole.project,
         rolloutId: whole.rollout_id,
         attemptId: whole.attempt_id,
+        sequenceId: whole.sequence_id,
         spanId: whole.span_id,
       });
     }),

@@ -1,11 +1,12 @@
 import { header } from "./codec.ts";
 import { LightningError } from "./errors.ts";
 
-/** What places a span: its rollout, and its identity in it. */
+/** What places a span: its rollout, its number and its identity in it. */
 export type SpanHead = {
   readonly project: string;
   readonly rolloutId: string;
   readonly attemptId: string;
+  readonly sequenceId: number | null;
   readonly spanId: string;
 };
 
@@ -22,12 +23,12 @@ export function spanHeadOf(bytes: Buffer): SpanHead {
   const project = text(cursor);
   const rolloutId = text(cursor);
   const attemptId = text(cursor);
-  // sequence_id: null or a long.
-  if (long(cursor) === 1) long(cursor);
+  // A union of null and long.
+  const sequenceId = long(cursor) === 1 ? long(cursor) : null;
   // trace_id
   skip(cursor);
   const spanId = text(cursor);
-  return { project, rolloutId, attemptId, spanId };
+  return { project, rolloutId, attemptId, sequenceId, spanId };
 }
 
 /** Avro's zigzag varint. */

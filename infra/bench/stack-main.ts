@@ -14,6 +14,7 @@ import { createSchemasLog, ensureSchemasTopic } from "../kafka/schemas-log.ts";
 import { createLog } from "../log.ts";
 import { listen } from "../roles.ts";
 import type { RolesMessage } from "../run-roles.ts";
+import { nodeFlags } from "../supervise.ts";
 import { answerParent } from "./child.ts";
 import type { Group, Settings, StackAnswer, StackQuestion } from "./stack.ts";
 
@@ -47,7 +48,7 @@ async function start(group: Group, settings: Settings): Promise<Readonly<Record<
   const child = fork(fileURLToPath(new URL(own, import.meta.url)), [...group.roles, ...ports], {
     stdio: ["ignore", "ignore", "inherit", "ipc"],
     env: childEnvironment({ ...engines, ...settings }),
-    execArgv: [...(own.endsWith(".ts") ? process.execArgv : []), ...profileFlags],
+    execArgv: [...(own.endsWith(".ts") ? process.execArgv : []), ...nodeFlags, ...profileFlags],
     detached: true,
   });
   groups.set(group.name, child);

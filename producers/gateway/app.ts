@@ -102,7 +102,7 @@ function contextOf(options: GatewayOptions): Gateway {
   const { now = Date.now } = options;
   const metrics = createMetrics(options.registry);
   const heartbeats = createHeartbeats(rollouts, metrics, now);
-  const sequences = createSequences({ rollouts, history, now });
+  const sequences = createSequences({ rollouts, history, spans, now });
   return {
     append,
     rollouts,

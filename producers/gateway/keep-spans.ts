@@ -38,9 +38,9 @@ export function createKeepSpans(ports: Ports): KeepSpans {
   return {
     async one(span) {
       const does = effect(span);
+      await sequences.number(span.value.project, [span.value]);
       const [[first = true]] = await Promise.all([
         spans.add([span]),
-        sequences.number(span.value.project, [span.value]),
         does === "starts" ? beat(span) : null,
       ]);
       if (first && does !== "starts") await beat(span);
@@ -52,10 +52,13 @@ export function createKeepSpans(ports: Ports): KeepSpans {
       if (attempts.some((span) => effect(span) === "unknown")) await rollouts.caughtUp();
       const starting = attempts.filter((span) => effect(span) === "starts");
       const changing = attempts.filter((span) => effect(span) === "changes");
-      await Promise.all([sequences.number(project, batch.map(recordOf)), ...starting.map(beat)]);
-      if (changing.length === 0) await append(batch);
+      const begun = starting.map(beat);
+      // Whoever waits for the numbers below hears of a failure there.
+      for (const beating of begun) beating.catch(() => undefined);
+      await sequences.number(project, batch.map(recordOf));
+      if (changing.length === 0) await Promise.all([append(batch), ...begun]);
       else {
-        const isFirst = await spans.add(batch);
+        const [isFirst] = await Promise.all([spans.add(batch), ...begun]);
         const fresh = firstOfEachAttempt(batch.filter((_span, i) => isFirst[i] === true));
         await Promise.all(changing.flatMap((span) => fresh.get(attemptKey(span)) ?? []).map(beat));
       }

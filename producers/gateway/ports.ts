@@ -66,6 +66,10 @@ export type Spans = {
    * ClickHouse for what is no longer in memory, was not read far enough in time.
    */
   of(project: string, rolloutId: string): Promise<readonly SpanRecorded[]>;
+  /** Resolves when everything that was in the log at the call has been read. */
+  caughtUp(): Promise<void>;
+  /** The highest number a span of the rollout came with, of those read so far; null: none had one. */
+  highest(project: string, rolloutId: string): Promise<number | null>;
   /** How many spans a project has. */
   count(project: string): Promise<number>;
 };

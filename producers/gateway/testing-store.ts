@@ -7,10 +7,16 @@ import type { MemoryLog } from "./testing.ts";
 export function memorySpans(log: MemoryLog): Spans {
   const byRollout = new Map<string, SpanRecorded[]>();
   const seen = new Set<string>();
+  const highest = new Map<string, number>();
   const identity = (span: SpanRecorded): string =>
     JSON.stringify([span.project, span.rollout_id, span.attempt_id, span.span_id]);
   log.readers.push((record) => {
-    if (record.type !== "SpanRecorded" || seen.has(identity(record.value))) return;
+    if (record.type !== "SpanRecorded") return;
+    const { sequence_id } = record.value;
+    if (sequence_id !== null) {
+      highest.set(record.key, Math.max(highest.get(record.key) ?? sequence_id, sequence_id));
+    }
+    if (seen.has(identity(record.value))) return;
     seen.add(identity(record.value));
     byRollout.set(record.key, [...(byRollout.get(record.key) ?? []), record.value]);
   });
@@ -24,6 +30,8 @@ export function memorySpans(log: MemoryLog): Spans {
       return first;
     },
     of: async (project, rolloutId) => byRollout.get(keyOf(project, rolloutId)) ?? [],
+    caughtUp: async () => undefined,
+    highest: async (project, rolloutId) => highest.get(keyOf(project, rolloutId)) ?? null,
     count: async (project) =>
       [...byRollout.values()].flat().filter((span) => span.project === project).length,
   };

@@ -84,6 +84,21 @@ export async function spanPlaces(
   );
 }
 
+/** The highest sequence number of a rollout's spans, null when none has one. */
+export async function highestSequence(
+  client: ClickHouseClient,
+  project: string,
+  rolloutId: string,
+): Promise<number | null> {
+  const [row] = await rowsOf<{ readonly highest: number | null }>(
+    client,
+    `SELECT max(sequence_id) AS highest FROM spans
+     WHERE project = {project:String} AND rollout_id = {rolloutId:String}`,
+    { project, rolloutId },
+  );
+  return row?.highest ?? null;
+}
+
 /** How many spans of a project stand before the given offsets, by partition. */
 export async function countSpansBefore(
   client: ClickHouseClient,

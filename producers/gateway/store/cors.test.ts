@@ -32,5 +32,8 @@ test("requests are counted under the reference's names, ids left out of the path
   await app.inject({ method: "GET", url: "/v1/agl/rollouts/ro-1" });
   const { payload } = await app.inject({ method: "GET", url: "/v1/prometheus/" });
   const path = 'path="/v1/agl/rollouts/{rollout_id}",method="GET",status="200"';
-  assert.ok(payload.includes(`agl_http_total{${path}} 1`), payload.match(/agl_http_total.*/g)?.join());
+  assert.ok(
+    payload.includes(`agl_http_total{${path}} 1`),
+    payload.match(/agl_http_total.*/g)?.join(),
+  );
 });

@@ -1,6 +1,6 @@
 import type { Request } from "../../../schemas/requests.ts";
 import { keyOf } from "../../../schemas/topics.ts";
-import type { SpanRecorded } from "../../../schemas/types.ts";
+import type { RolloutChanged, SpanRecorded } from "../../../schemas/types.ts";
 import type { Gateway } from "../context.ts";
 import { hexId } from "../ids.ts";
 
@@ -12,14 +12,20 @@ export type Sequences = {
   /** The next number. For a rollout nobody knows, one of this gateway's own memory. */
   next(project: string, rolloutId: string, requestId: string): Promise<number>;
   /**
-   * Numbers the spans that have none, in their order, by one request a rollout, and keeps the
-   * counters above the numbers that came with spans. Spans of unknown rollouts stay without.
+   * Numbers the spans that have none, in their order, by one request a rollout. Spans of unknown
+   * rollouts stay without.
    */
   number(project: string, spans: readonly SpanRecorded[]): Promise<void>;
 };
 
-export function createSequences(gateway: Pick<Gateway, "rollouts" | "history" | "now">): Sequences {
-  const { rollouts, history, now } = gateway;
+/**
+ * Numbers that spans came with are in the span log: whoever asks for a number gets one above those
+ * as well, so that storing a numbered span costs no request.
+ */
+export function createSequences(
+  gateway: Pick<Gateway, "rollouts" | "history" | "spans" | "now">,
+): Sequences {
+  const { rollouts, history, spans: stored, now } = gateway;
   const counters = new Map<string, number>();
 
   const request = (
@@ -32,6 +38,12 @@ export function createSequences(gateway: Pick<Gateway, "rollouts" | "history" | 
     const ids = { project, rollout_id, request_id, requested_at: now() * 1000 };
     return { type: "SequenceRequested", value: { ...ids, count, at_least } };
   };
+
+  /** The least number that is above those of the rollout's spans; null: the counter is. */
+  async function atLeast(project: string, rollout: RolloutChanged): Promise<number | null> {
+    const highest = await stored.highest(project, rollout.rollout_id);
+    return highest === null || highest < rollout.next_sequence_id ? null : highest + 1;
+  }
 
   async function unknown(project: string, rolloutId: string): Promise<number> {
     const key = keyOf(project, rolloutId);
@@ -47,8 +59,12 @@ export function createSequences(gateway: Pick<Gateway, "rollouts" | "history" | 
   return {
     async next(project, rolloutId, requestId) {
       if (rollouts.get(project, rolloutId) === undefined) await rollouts.caughtUp();
-      if (rollouts.get(project, rolloutId) !== undefined) {
-        const asked = request(project, rolloutId, 1, null, requestId);
+      // A span another gateway stored may have a higher number.
+      await stored.caughtUp();
+      const rollout = rollouts.get(project, rolloutId);
+      if (rollout !== undefined) {
+        const above = await atLeast(project, rollout);
+        const asked = request(project, rolloutId, 1, above, requestId);
         const [answer] = await rollouts.submit([asked]);
         if (answer?.sequenceId != null) return answer.sequenceId;
       }
@@ -62,15 +78,14 @@ export function createSequences(gateway: Pick<Gateway, "rollouts" | "history" | 
         const rollout = rollouts.get(project, rolloutId);
         if (rollout === undefined) continue;
         const without = group.filter((span) => span.sequence_id === null);
-        if (without.length > 0) {
-          requests.push(request(project, rolloutId, without.length, null));
-          waiting.push(without);
-        }
-        const above = group.reduce((most, span) => Math.max(most, (span.sequence_id ?? -1) + 1), 0);
-        if (above > rollout.next_sequence_id) {
-          requests.push(request(project, rolloutId, 0, above));
-          waiting.push([]);
-        }
+        if (without.length === 0) continue;
+        const beside = group.reduce(
+          (most, span) => Math.max(most, (span.sequence_id ?? -1) + 1),
+          0,
+        );
+        const above = Math.max(beside, (await atLeast(project, rollout)) ?? 0);
+        requests.push(request(project, rolloutId, without.length, above));
+        waiting.push(without);
       }
       if (requests.length === 0) return;
       const answers = await rollouts.submit(requests);
