@@ -15,7 +15,7 @@ import { readOnlySql } from "../sinks/clickhouse/sql-query.ts";
 import { buildTrainer, defaultTrainerSettings } from "../sinks/trainer/app.ts";
 import type { Values } from "./config.ts";
 import type { Context } from "./context.ts";
-import { startGatewayFolds } from "./gateway-folds.ts";
+import { startGatewayFolds } from "./gateway/start-folds.ts";
 import type { PartitionCounts, ReaderSpec } from "./kafka/admin.ts";
 import { runProcessor } from "./run-processor.ts";
 import { runSink } from "./run-sink.ts";

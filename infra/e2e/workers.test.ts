@@ -4,8 +4,8 @@ import { enqueueOf } from "../../processors/fixtures.ts";
 import { limitAhead, timeOutRequest } from "../../processors/lifecycle/time-out.ts";
 import { decide } from "../../processors/rollout-lifecycle.ts";
 import { type Context, createContext } from "../context.ts";
-import { foldRequests, type RequestFold } from "../fold-requests.ts";
-import { type FoldedWorkers, foldWorkers } from "../fold-workers.ts";
+import { foldRequests, type RequestFold } from "../gateway/fold-requests.ts";
+import { type FoldedWorkers, foldWorkers } from "../gateway/fold-workers.ts";
 import { type RoleProcess, type Stack, startRoleProcess, startStack, until } from "./stack.ts";
 import { recordsOf } from "./verify.ts";
 

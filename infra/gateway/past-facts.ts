@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ClickHouseClient } from "../sinks/clickhouse/client.ts";
-import { lastRequests } from "../sinks/clickhouse/queries-history.ts";
-import { scan } from "./kafka/scan.ts";
+import type { ClickHouseClient } from "../../sinks/clickhouse/client.ts";
+import { lastRequests } from "../../sinks/clickhouse/queries-history.ts";
+import { scan } from "../kafka/scan.ts";
+import type { Runtime } from "../runtime.ts";
+import { passed } from "../watermark.ts";
 import { openLogEnds, shareNext } from "./log-ends.ts";
-import type { Runtime } from "./runtime.ts";
 import type { SinkPositions } from "./sink-positions.ts";
-import { passed } from "./watermark.ts";
 
 export type PastFactsOptions = {
   readonly clickhouse: ClickHouseClient;

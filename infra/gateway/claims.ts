@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
-import type { Answer, Rollouts } from "../producers/gateway/ports.ts";
-import type { Request } from "../schemas/requests.ts";
-import type { RolloutChanged } from "../schemas/types.ts";
+import type { Answer, Rollouts } from "../../producers/gateway/ports.ts";
+import type { Request } from "../../schemas/requests.ts";
+import type { RolloutChanged } from "../../schemas/types.ts";
 import { createClaimMemory } from "./claim-queue.ts";
 
 /** What claims ask of the fold of `requests`. */

@@ -1,8 +1,8 @@
-import type { Deadline } from "../processors/lifecycle/deadlines.ts";
-import type { Rollouts } from "../producers/gateway/ports.ts";
-import type { Request } from "../schemas/requests.ts";
-import { keyOf } from "../schemas/topics.ts";
-import type { RolloutChanged } from "../schemas/types.ts";
+import type { Deadline } from "../../processors/lifecycle/deadlines.ts";
+import type { Rollouts } from "../../producers/gateway/ports.ts";
+import type { Request } from "../../schemas/requests.ts";
+import { keyOf } from "../../schemas/topics.ts";
+import type { RolloutChanged } from "../../schemas/types.ts";
 import type { RolloutTable } from "./rollout-table.ts";
 
 /** What processors/ says of the limits of a rollout. */

@@ -1,4 +1,4 @@
-import type { ClickHouseClient } from "../sinks/clickhouse/client.ts";
+import type { ClickHouseClient } from "../../sinks/clickhouse/client.ts";
 import {
   countSpansBefore,
   highestSequence,
@@ -6,7 +6,7 @@ import {
   type StoredSpan,
   spanPlaces,
   spansOf,
-} from "../sinks/clickhouse/queries-spans.ts";
+} from "../../sinks/clickhouse/queries-spans.ts";
 import { coalesce } from "./coalesce.ts";
 
 /** The spans that the sink has written to ClickHouse. Everything throws `clickhouse-unavailable`. */

@@ -1,4 +1,4 @@
-import type { RolloutChanged } from "../schemas/types.ts";
+import type { RolloutChanged } from "../../schemas/types.ts";
 
 type Entry = { readonly queuedAt: number; readonly key: string };
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { Answer } from "../producers/gateway/ports.ts";
-import type { Request } from "../schemas/requests.ts";
-import type { RolloutChanged } from "../schemas/types.ts";
+import type { Answer } from "../../producers/gateway/ports.ts";
+import type { Request } from "../../schemas/requests.ts";
+import type { RolloutChanged } from "../../schemas/types.ts";
 import { createClaimQueue } from "./claim-queue.ts";
 import { type Claims, createClaims, createStamp } from "./claims.ts";
 

@@ -1,10 +1,10 @@
-import type { History, RolloutQuery } from "../producers/gateway/ports.ts";
-import type { RolloutChanged } from "../schemas/types.ts";
-import { type RolloutChange, rolloutsById } from "../sinks/clickhouse/queries.ts";
-import { countRollouts, searchRollouts } from "../sinks/clickhouse/queries-history.ts";
+import type { History, RolloutQuery } from "../../producers/gateway/ports.ts";
+import type { RolloutChanged } from "../../schemas/types.ts";
+import { type RolloutChange, rolloutsById } from "../../sinks/clickhouse/queries.ts";
+import { countRollouts, searchRollouts } from "../../sinks/clickhouse/queries-history.ts";
+import type { Runtime } from "../runtime.ts";
 import { coalesce } from "./coalesce.ts";
 import { followPastFacts, type PastFactsOptions } from "./past-facts.ts";
-import type { Runtime } from "./runtime.ts";
 
 export type HistoryOptions = PastFactsOptions & {
   /** How long a read may wait for the sink, ms. */

@@ -1,5 +1,5 @@
-import type { Answer } from "../producers/gateway/ports.ts";
-import { passed } from "./watermark.ts";
+import type { Answer } from "../../producers/gateway/ports.ts";
+import { passed } from "../watermark.ts";
 
 /** Requests on their way through the log, and those who wait for what it makes of them. */
 export type PendingAnswers = {

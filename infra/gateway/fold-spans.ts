@@ -1,15 +1,15 @@
-import type { Spans } from "../producers/gateway/ports.ts";
-import type { Produced } from "../producers/producer.ts";
-import type { Codec } from "../schemas/codec.ts";
-import { LightningError } from "../schemas/errors.ts";
-import { topics } from "../schemas/topics.ts";
-import type { RolloutChanged, SpanRecorded } from "../schemas/types.ts";
-import type { StoredSpan } from "../sinks/clickhouse/queries-spans.ts";
-import type { AppendAt } from "./append-records.ts";
-import { topicOffsets } from "./kafka/admin.ts";
-import type { Written } from "./kafka/append.ts";
+import type { Spans } from "../../producers/gateway/ports.ts";
+import type { Produced } from "../../producers/producer.ts";
+import type { Codec } from "../../schemas/codec.ts";
+import { LightningError } from "../../schemas/errors.ts";
+import { topics } from "../../schemas/topics.ts";
+import type { RolloutChanged, SpanRecorded } from "../../schemas/types.ts";
+import type { StoredSpan } from "../../sinks/clickhouse/queries-spans.ts";
+import type { AppendAt } from "../append-records.ts";
+import { topicOffsets } from "../kafka/admin.ts";
+import type { Written } from "../kafka/append.ts";
+import type { Runtime } from "../runtime.ts";
 import { openLogEnds } from "./log-ends.ts";
-import type { Runtime } from "./runtime.ts";
 import type { SinkPositions } from "./sink-positions.ts";
 import {
   byPlace,

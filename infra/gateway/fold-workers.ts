@@ -7,15 +7,15 @@ import {
   workerBeat,
   workersIn,
   workerTook,
-} from "../processors/lifecycle/workers.ts";
-import type { Worker, Workers } from "../producers/gateway/ports.ts";
-import type { Append } from "../producers/producer.ts";
-import type { Request, Verdict } from "../schemas/requests.ts";
-import { keyOf, topics } from "../schemas/topics.ts";
-import type { RolloutChanged } from "../schemas/types.ts";
-import { tailPartition } from "./fold-partition.ts";
+} from "../../processors/lifecycle/workers.ts";
+import type { Worker, Workers } from "../../producers/gateway/ports.ts";
+import type { Append } from "../../producers/producer.ts";
+import type { Request, Verdict } from "../../schemas/requests.ts";
+import { keyOf, topics } from "../../schemas/topics.ts";
+import type { RolloutChanged } from "../../schemas/types.ts";
+import { tailPartition } from "../fold-partition.ts";
+import type { Runtime } from "../runtime.ts";
 import { openLogEnds } from "./log-ends.ts";
-import type { Runtime } from "./runtime.ts";
 
 /**
  * How long after a change its snapshot is written, ms, at least and at most: a worker's changes

@@ -1,5 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Cluster, classifyKafkaError, type KafkaClient, openCluster } from "./kafka/client.ts";
+import {
+  type Cluster,
+  classifyKafkaError,
+  type KafkaClient,
+  openCluster,
+} from "../kafka/client.ts";
 
 /** The ends of a topic's partitions, asked of the broker whenever somebody must know. */
 export type LogEnds = {

@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Codec } from "../schemas/codec.ts";
-import { LightningError } from "../schemas/errors.ts";
-import { type SpanHead, spanHeadOf } from "../schemas/span-head.ts";
-import type { Appender, WrittenRun } from "./kafka/append.ts";
-import { createOpenTransactions } from "./kafka/open-transactions.ts";
-import { type Fetched, openReader, type RawRecord } from "./kafka/reader.ts";
-import { followOwnRecords } from "./own-records.ts";
-import type { Runtime } from "./runtime.ts";
+import type { Codec } from "../../schemas/codec.ts";
+import { LightningError } from "../../schemas/errors.ts";
+import { type SpanHead, spanHeadOf } from "../../schemas/span-head.ts";
+import type { Appender, WrittenRun } from "../kafka/append.ts";
+import { createOpenTransactions } from "../kafka/open-transactions.ts";
+import { type Fetched, openReader, type RawRecord } from "../kafka/reader.ts";
+import { followOwnRecords } from "../own-records.ts";
+import type { Runtime } from "../runtime.ts";
+import { createWatermark, type Watermark } from "../watermark.ts";
 import type { SpanIndex } from "./span-index.ts";
-import { createWatermark, type Watermark } from "./watermark.ts";
 
 /** Follows one partition of `spans` into an index. */
 export type SpanTail = {

@@ -1,18 +1,18 @@
-import type { Place } from "../processors/processor.ts";
-import type { Answer, Rollouts } from "../producers/gateway/ports.ts";
-import type { Append } from "../producers/producer.ts";
-import type { Request, Verdict } from "../schemas/requests.ts";
-import { keyOf, topics } from "../schemas/topics.ts";
-import type { RolloutChanged } from "../schemas/types.ts";
+import type { Place } from "../../processors/processor.ts";
+import type { Answer, Rollouts } from "../../producers/gateway/ports.ts";
+import type { Append } from "../../producers/producer.ts";
+import type { Request, Verdict } from "../../schemas/requests.ts";
+import { keyOf, topics } from "../../schemas/topics.ts";
+import type { RolloutChanged } from "../../schemas/types.ts";
+import { type Tail, type Tailed, tailPartition } from "../fold-partition.ts";
+import { topicOffsets } from "../kafka/admin.ts";
+import type { Appender } from "../kafka/append.ts";
+import type { Runtime } from "../runtime.ts";
 import { createClaims, createStamp } from "./claims.ts";
 import { createExpiry, type Limits } from "./expire-limits.ts";
-import { type Tail, type Tailed, tailPartition } from "./fold-partition.ts";
-import { topicOffsets } from "./kafka/admin.ts";
-import type { Appender } from "./kafka/append.ts";
 import { openLogEnds } from "./log-ends.ts";
 import { createPendingAnswers } from "./pending-answers.ts";
 import { createRolloutTable } from "./rollout-table.ts";
-import type { Runtime } from "./runtime.ts";
 
 /** The pure fold of a request; processors/ owns it and track-rollouts publishes with it. */
 type Decide = (

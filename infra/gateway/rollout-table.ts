@@ -1,5 +1,5 @@
-import { keyOf } from "../schemas/topics.ts";
-import type { RolloutChanged } from "../schemas/types.ts";
+import { keyOf } from "../../schemas/topics.ts";
+import type { RolloutChanged } from "../../schemas/types.ts";
 import { type ClaimQueue, createClaimQueue } from "./claim-queue.ts";
 import { createDeadlineQueue, type DeadlineQueue } from "./deadline-queue.ts";
 

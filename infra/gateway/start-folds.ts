@@ -1,9 +1,9 @@
-import { limitAhead, timeOutRequest } from "../processors/lifecycle/time-out.ts";
-import { decide } from "../processors/rollout-lifecycle.ts";
-import type { GatewayOptions } from "../producers/gateway/app.ts";
-import type { ClickHouseClient } from "../sinks/clickhouse/client.ts";
-import { createAppendAt } from "./append-records.ts";
-import type { Context } from "./context.ts";
+import { limitAhead, timeOutRequest } from "../../processors/lifecycle/time-out.ts";
+import { decide } from "../../processors/rollout-lifecycle.ts";
+import type { GatewayOptions } from "../../producers/gateway/app.ts";
+import type { ClickHouseClient } from "../../sinks/clickhouse/client.ts";
+import { createAppendAt } from "../append-records.ts";
+import type { Context } from "../context.ts";
 import { foldRequests } from "./fold-requests.ts";
 import { foldResources } from "./fold-resources.ts";
 import { foldSpans } from "./fold-spans.ts";

@@ -1,11 +1,11 @@
-import type { Resources } from "../producers/gateway/ports.ts";
-import type { Append } from "../producers/producer.ts";
-import { LightningError } from "../schemas/errors.ts";
-import { keyOf, topics } from "../schemas/topics.ts";
-import type { ProjectConfigured, ResourcesUpdated } from "../schemas/types.ts";
-import { type Tailed, tailPartition } from "./fold-partition.ts";
+import type { Resources } from "../../producers/gateway/ports.ts";
+import type { Append } from "../../producers/producer.ts";
+import { LightningError } from "../../schemas/errors.ts";
+import { keyOf, topics } from "../../schemas/topics.ts";
+import type { ProjectConfigured, ResourcesUpdated } from "../../schemas/types.ts";
+import { type Tailed, tailPartition } from "../fold-partition.ts";
+import type { Runtime } from "../runtime.ts";
 import { openLogEnds } from "./log-ends.ts";
-import type { Runtime } from "./runtime.ts";
 
 /** Settings of a project nobody configured: GRPO, which is final-reward for a rollout on its own. */
 export const defaultSettings: Omit<ProjectConfigured, "project" | "updated_at"> = {

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { codeOf } from "../schemas/errors.ts";
-import type { RolloutChanged } from "../schemas/types.ts";
-import { rolloutChanged } from "../sinks/clickhouse/test-records.ts";
+import { codeOf } from "../../schemas/errors.ts";
+import type { RolloutChanged } from "../../schemas/types.ts";
+import { rolloutChanged } from "../../sinks/clickhouse/test-records.ts";
+import { createOpenTransactions } from "../kafka/open-transactions.ts";
+import { createWatermark } from "../watermark.ts";
 import { coalesce } from "./coalesce.ts";
 import { createDeadlineQueue } from "./deadline-queue.ts";
-import { createOpenTransactions } from "./kafka/open-transactions.ts";
 import { shareNext } from "./log-ends.ts";
 import { createRolloutTable } from "./rollout-table.ts";
-import { createWatermark } from "./watermark.ts";
 
 test("a deadline queue says at any time what a look at all deadlines would", () => {
   const step = fc.record({

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { RolloutChanged } from "../schemas/types.ts";
+import type { RolloutChanged } from "../../schemas/types.ts";
 import { createClaimMemory, createClaimQueue } from "./claim-queue.ts";
 
 function rollout(status: string, queued_at: number, request_offset = 0): RolloutChanged {

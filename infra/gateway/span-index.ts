@@ -1,5 +1,5 @@
-import type { SpanHead } from "../schemas/span-head.ts";
-import { keyOf } from "../schemas/topics.ts";
+import type { SpanHead } from "../../schemas/span-head.ts";
+import { keyOf } from "../../schemas/topics.ts";
 
 /** A span as the log has it. */
 export type IndexedSpan = {

@@ -1,9 +1,9 @@
-import { changelogOf, type TopicName } from "../schemas/topics.ts";
-import { topicOffsets } from "./kafka/admin.ts";
-import { openReader } from "./kafka/reader.ts";
+import { changelogOf, type TopicName } from "../../schemas/topics.ts";
+import { topicOffsets } from "../kafka/admin.ts";
+import { openReader } from "../kafka/reader.ts";
+import { decodeAll, type Runtime } from "../runtime.ts";
+import { createWatermark, type Watermark } from "../watermark.ts";
 import { openLogEnds } from "./log-ends.ts";
-import { decodeAll, type Runtime } from "./runtime.ts";
-import { createWatermark, type Watermark } from "./watermark.ts";
 
 /** How far a sink has written the log away. */
 export type SinkPositions = {
