@@ -102,9 +102,10 @@ async function register(
     const id = state.idFor(schema);
     await write({ kind: "schema", schema: { subject, version, id, schema, deleted: false } });
     const winner = state.versions(subject, true).find((v) => v.version === version);
-    // Another registry came first. Compaction keeps the last record of a key, so the one that holds
-    // is written again before we try anew.
-    if (winner !== undefined && canonical(winner.schema) !== canonical(schema)) {
+    // Another registry came first, perhaps with the same schema under another id. Compaction keeps the
+    // last record of a key, so the one that holds is written again before we try anew.
+    const holds = winner?.id === id && canonical(winner.schema) === canonical(schema);
+    if (winner !== undefined && !holds) {
       await write({ kind: "schema", schema: winner });
     }
   }

@@ -15,12 +15,14 @@ const TheirDecoder = require("kafkajs/src/protocol/decoder");
 const theirCrc = require("kafkajs/src/protocol/recordBatch/crc32C");
 
 const bytes = fc.uint8Array({ maxLength: 300 }).map((array) => Buffer.from(array));
+// kafkajs' decoder takes what every object has, such as `constructor`, for a header it has read before.
+const headerName = fc.string({ minLength: 1 }).filter((name) => !(name in {}));
 const records = fc
   .array(
     fc.record({
       key: fc.oneof(bytes, fc.string({ unit: "binary" }), fc.constant(null)),
       value: fc.oneof(bytes, fc.constant(null)),
-      headers: fc.dictionary(fc.string({ minLength: 1 }), bytes, { maxKeys: 3 }),
+      headers: fc.dictionary(headerName, bytes, { maxKeys: 3 }),
       timestampDelta: fc.nat(100_000),
     }),
     { minLength: 1, maxLength: 200 },
