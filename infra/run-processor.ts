@@ -31,7 +31,8 @@ import {
  *
  * One commit, in this order ({@link commit} has the same numbers):
  * 1. step the task over the fetched records, timers first;
- * 2. send the outputs and dead letters, and with them in one request
+ * 2. send the outputs and dead letters, of a compacted topic the last of each key, and with them
+ *    in one request
  * 3. the changed rows, last state of each, and the position record;
  * 4. add the input offset to the transaction (for lag tools alone, so once a second is enough);
  * 5. commit.
@@ -221,6 +222,26 @@ function encode({ runtime }: Partition, record: Emitted<RecordName>): Outgoing {
   );
 }
 
+/**
+ * Of a compacted topic only the last record of a key counts, so what a commit holds of it beside is
+ * not sent, as Kafka Streams' record caches do: under load several requests of one rollout fall into
+ * one commit. Outputs of other topics are all sent.
+ */
+export function lastOfEachKey(outgoing: readonly Outgoing[]): readonly Outgoing[] {
+  const last = new Map<string, Outgoing>();
+  for (const record of outgoing) {
+    if (compacted.has(record.topic)) last.set(`${record.topic}\u0000${record.key}`, record);
+  }
+  return outgoing.filter(
+    (record) =>
+      !compacted.has(record.topic) || last.get(`${record.topic}\u0000${record.key}`) === record,
+  );
+}
+
+const compacted: ReadonlySet<string> = new Set(
+  Object.values(topics).flatMap(({ name, cleanup }) => (cleanup === "compact" ? [name] : [])),
+);
+
 async function commit(
   state: Partition,
   outgoing: readonly Outgoing[],
@@ -238,9 +259,10 @@ async function commit(
     at: Date.now() * 1000,
   };
   faults("before-send");
+  const sent = lastOfEachKey(outgoing);
   const sending = transaction.send([
     // 2. outputs and dead letters
-    ...outgoing,
+    ...sent,
     // 3. changed rows and the position
     ...changelogRecords(runtime.codec, processor.name, partition, task.takeChanges()),
     positionRecord(runtime.codec, processor.name, partition, position),
@@ -266,5 +288,5 @@ async function commit(
   state.next = next;
   ended();
   metrics.commits.inc({ reader: processor.name });
-  for (const { topic } of outgoing) metrics.recordsWritten.inc({ reader: processor.name, topic });
+  for (const { topic } of sent) metrics.recordsWritten.inc({ reader: processor.name, topic });
 }

@@ -44,7 +44,7 @@ function changeOf(row: FlatChange): RolloutChange {
   };
 }
 
-/** Every accepted change of a rollout, oldest first; empty when it is unknown. */
+/** The changes of a rollout as commits left them, oldest first; empty when it is unknown. */
 export async function rolloutHistory(
   client: ClickHouseClient,
   project: string,
