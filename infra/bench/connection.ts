@@ -8,6 +8,7 @@ export type Answer = { readonly status: number; readonly body: Buffer };
  */
 export type Connection = {
   post(path: string, contentType: string, body: Buffer | string): Promise<Answer>;
+  get(path: string): Promise<Answer>;
   close(): void;
 };
 
@@ -41,6 +42,12 @@ export async function openConnection(url: string): Promise<Connection> {
         socket.write(head, "latin1");
         socket.write(body);
         socket.uncork();
+      });
+    },
+    get(path) {
+      return new Promise((resolve, reject) => {
+        waiting = { resolve, reject };
+        socket.write(`GET ${path} HTTP/1.1\r\nhost: ${host}\r\n\r\n`);
       });
     },
     close: () => socket.destroy(),

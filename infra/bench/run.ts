@@ -10,6 +10,7 @@ import { setUp } from "../setup.js";
 import { amount, type Bench } from "./bench.ts";
 import { clients } from "./clients.ts";
 import { backlog, exactlyOnce } from "./folding.ts";
+import { history } from "./history.ts";
 import { idle } from "./idle.ts";
 import { ingest } from "./ingest.ts";
 import { latency } from "./latency.ts";
@@ -27,6 +28,7 @@ const benches: readonly Bench[] = [
   latency,
   exactlyOnce,
   store,
+  history,
   clients,
   idle,
 ];
