@@ -18,8 +18,8 @@ export type Supervised = {
 };
 
 /**
- * Flags of every process of roles. Records live for one commit: with V8's 16 MiB most of them outlive the young generation and the
- * garbage collector takes a fifth of the time (infra/bench/RESULTS.md, pipeline).
+ * Flags of every process of roles. Records live for one commit: with V8's 16 MiB many of them outlive
+ * the young generation and have to be collected with the old one.
  */
 export const nodeFlags: readonly string[] = ["--max-semi-space-size=64"];
 
