@@ -1,4 +1,5 @@
 import type { RecordName, Tagged } from "../schemas/records.ts";
+import { createHeap } from "./heap.ts";
 import type { Emitted, Event, Processor, Step, Tick } from "./processor.ts";
 
 /** One row of the changelog: null deletes it. */
@@ -38,7 +39,7 @@ export type Task = {
 
 export function createTask(processor: Processor): Task {
   const states = new Map<string, KeyState>();
-  const timers = createTimers();
+  const timers = createHeap(earlier);
   /** Changed rows since the last commit, and whether the changelog had the row before. */
   const changed = new Map<string, Map<string, boolean>>();
 
@@ -58,7 +59,7 @@ export function createTask(processor: Processor): Task {
     if (state.wakeAt === wakeAt) return;
     note(key, timerRow, state.wakeAt !== null);
     state.wakeAt = wakeAt;
-    if (wakeAt !== null) timers.add(wakeAt, key);
+    if (wakeAt !== null) timers.add({ time: wakeAt, key });
   }
 
   function apply(key: string, step: Step<RecordName, RecordName>): void {
@@ -86,7 +87,7 @@ export function createTask(processor: Processor): Task {
       const state = states.get(key) ?? { rows: new Map(), wakeAt: null };
       if (row === timerRow) {
         state.wakeAt = value?.type === "TimerSet" ? value.value.wake_at : null;
-        if (state.wakeAt !== null) timers.add(state.wakeAt, key);
+        if (state.wakeAt !== null) timers.add({ time: state.wakeAt, key });
       } else if (value === null) state.rows.delete(row);
       else state.rows.set(row, value);
       if (state.rows.size === 0 && state.wakeAt === null) states.delete(key);
@@ -127,8 +128,8 @@ export function createTask(processor: Processor): Task {
   };
 
   /** The earliest timer that is still wanted; stale ones are dropped on the way. */
-  function nextDue(): { time: number; key: string } | null {
-    for (let head = timers.head(); head !== null; head = timers.head()) {
+  function nextDue(): Timer | null {
+    for (let head = timers.head; head !== undefined; head = timers.head) {
       if (states.get(head.key)?.wakeAt === head.time) return head;
       timers.remove();
     }
@@ -144,51 +145,8 @@ function rowValue(state: KeyState | undefined, row: string): Tagged | null {
   return state.wakeAt === null ? null : { type: "TimerSet", value: { wake_at: state.wakeAt } };
 }
 
-type Timers = {
-  add(time: number, key: string): void;
-  head(): { time: number; key: string } | null;
-  remove(): void;
-};
+type Timer = { readonly time: number; readonly key: string };
 
-/** A binary heap by (time, key), so that equal times fire in the same order everywhere. */
-function createTimers(): Timers {
-  const heap: { time: number; key: string }[] = [];
-  const before = (i: number, j: number): boolean => {
-    const a = heap[i];
-    const b = heap[j];
-    if (a === undefined || b === undefined) return a !== undefined;
-    return a.time < b.time || (a.time === b.time && a.key < b.key);
-  };
-  const swap = (i: number, j: number): void => {
-    const a = heap[i];
-    const b = heap[j];
-    if (a === undefined || b === undefined) return;
-    heap[i] = b;
-    heap[j] = a;
-  };
-  return {
-    head: () => heap[0] ?? null,
-    add(time, key) {
-      heap.push({ time, key });
-      for (let i = heap.length - 1; i > 0; ) {
-        const parent = (i - 1) >> 1;
-        if (!before(i, parent)) break;
-        swap(i, parent);
-        i = parent;
-      }
-    },
-    remove() {
-      swap(0, heap.length - 1);
-      heap.pop();
-      for (let i = 0; ; ) {
-        const left = 2 * i + 1;
-        let least = i;
-        if (before(left, least)) least = left;
-        if (before(left + 1, least)) least = left + 1;
-        if (least === i) break;
-        swap(i, least);
-        i = least;
-      }
-    },
-  };
-}
+/** Equal times fire in the order of their keys, the same everywhere. */
+const earlier = (a: Timer, b: Timer): boolean =>
+  a.time < b.time || (a.time === b.time && a.key < b.key);

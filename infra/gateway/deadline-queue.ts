@@ -1,3 +1,5 @@
+import { createHeap } from "../../processors/heap.ts";
+
 type Entry = { readonly at: number; readonly key: string };
 
 /**
@@ -15,28 +17,30 @@ export type DeadlineQueue = {
 
 const smallest = 1024;
 
+const earlier = (a: Entry, b: Entry): boolean => a.at < b.at;
+
 /** @param deadlineOf the deadline of a key as it stands; null: none. */
 export function createDeadlineQueue(deadlineOf: (key: string) => number | null): DeadlineQueue {
-  let heap: Entry[] = [];
+  let heap = createHeap(earlier);
   /** Key → the time of the entry that counts; an earlier one is added when a deadline comes closer. */
   const scheduled = new Map<string, number>();
   let sweepAt = smallest;
 
   function add(key: string, at: number): void {
     scheduled.set(key, at);
-    push(heap, { at, key });
+    heap.add({ at, key });
   }
 
   /** Drops entries whose key has no deadline any more, when they may be the greater part. */
   function sweep(): void {
-    if (heap.length < sweepAt) return;
-    heap = [];
+    if (heap.size < sweepAt) return;
+    heap = createHeap(earlier);
     for (const key of [...scheduled.keys()]) {
       scheduled.delete(key);
       const at = deadlineOf(key);
       if (at !== null) add(key, at);
     }
-    sweepAt = Math.max(smallest, 2 * heap.length);
+    sweepAt = Math.max(smallest, 2 * heap.size);
   }
 
   return {
@@ -47,8 +51,8 @@ export function createDeadlineQueue(deadlineOf: (key: string) => number | null):
     },
     due(now) {
       const passed: Entry[] = [];
-      for (let head = heap[0]; head !== undefined && head.at < now; head = heap[0]) {
-        pop(heap);
+      for (let head = heap.head; head !== undefined && head.at < now; head = heap.head) {
+        heap.remove();
         if (scheduled.get(head.key) !== head.at) continue;
         scheduled.delete(head.key);
         const at = deadlineOf(head.key);
@@ -60,39 +64,7 @@ export function createDeadlineQueue(deadlineOf: (key: string) => number | null):
       return passed.map(({ key }) => key);
     },
     get size() {
-      return heap.length;
+      return heap.size;
     },
   };
-}
-
-function push(heap: Entry[], entry: Entry): void {
-  let i = heap.length;
-  heap.push(entry);
-  while (i > 0) {
-    const parent = (i - 1) >> 1;
-    const above = heap[parent];
-    if (above === undefined || above.at <= entry.at) break;
-    heap[i] = above;
-    i = parent;
-  }
-  heap[i] = entry;
-}
-
-function pop(heap: Entry[]): void {
-  const last = heap.pop();
-  if (last === undefined || heap.length === 0) return;
-  let i = 0;
-  for (;;) {
-    let least = 2 * i + 1;
-    const right = heap[least + 1];
-    let child = heap[least];
-    if (child !== undefined && right !== undefined && right.at < child.at) {
-      child = right;
-      least += 1;
-    }
-    if (child === undefined || child.at >= last.at) break;
-    heap[i] = child;
-    i = least;
-  }
-  heap[i] = last;
 }
