@@ -81,8 +81,6 @@ async function dequeue(
   check(fields.issues);
   if (limit <= 0) return sendJson(reply, 200, "[]");
   await gateway.rollouts.expire(project);
-  // What another gateway has enqueued may not have been read here yet.
-  if (gateway.rollouts.queued(project) < limit) await gateway.rollouts.caughtUp();
   const claimed = await gateway.rollouts.claim(project, {
     workerId,
     limit,
