@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { Request } from "../schemas/requests.ts";
+import { attemptStatuses, rolloutStatuses } from "../schemas/statuses.ts";
 import type { RolloutChanged } from "../schemas/types.ts";
 import { ask, enqueueOf, t0 } from "./fixtures.ts";
 import { fold } from "./lifecycle/fold.ts";
-import { attemptStatuses, rolloutStatuses } from "./lifecycle/state.ts";
 import { attemptIdFor, decide } from "./rollout-lifecycle.ts";
 
 const claim = (id: string, fields = {}) => ask("ClaimRequested", "ro", id, fields);

@@ -1,4 +1,5 @@
 import type { Request } from "../schemas/requests.ts";
+import { isFinished, isQueued } from "../schemas/statuses.ts";
 import type {
   ClaimRequested,
   EndRequested,
@@ -7,7 +8,7 @@ import type {
   SequenceRequested,
   TimeoutRequested,
 } from "../schemas/types.ts";
-import { deadlineOf, deadlinesOf, isFinished, limits } from "./lifecycle/deadlines.ts";
+import { deadlineOf, deadlinesOf, limits } from "./lifecycle/deadlines.ts";
 import {
   accepted,
   attemptOf,
@@ -27,7 +28,6 @@ import {
   followAttempt,
   isLatest,
   isOpen,
-  isQueued,
   moveRollout,
   startAttempt,
   withAttempt,

@@ -1,4 +1,4 @@
-/** What a status may be, as the reference's models say. */
+/** What a status may be, and what follows from it; the same for whoever folds, answers or stores. */
 export const rolloutStatuses = [
   "queuing",
   "preparing",
@@ -24,7 +24,14 @@ export const modes = ["train", "val", "test"] as const;
 
 const finished: ReadonlySet<string> = new Set(["failed", "succeeded", "cancelled"]);
 
-/** Whether a rollout of this status is over. */
+/** Whether a rollout of this status is over, unless somebody reopens it. */
 export function isFinished(status: string): boolean {
   return finished.has(status);
+}
+
+const inQueue: ReadonlySet<string> = new Set(["queuing", "requeuing"]);
+
+/** Whether a worker may claim a rollout of this status. */
+export function isQueued(status: string): boolean {
+  return inQueue.has(status);
 }

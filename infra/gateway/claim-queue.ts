@@ -1,3 +1,4 @@
+import { isQueued } from "../../schemas/statuses.ts";
 import type { RolloutChanged } from "../../schemas/types.ts";
 
 type Entry = { readonly queuedAt: number; readonly key: string };
@@ -13,8 +14,6 @@ export type ClaimQueue = {
   next(taken: ReadonlySet<string>): string | undefined;
   readonly size: number;
 };
-
-const waitingStatuses = new Set(["queuing", "requeuing"]);
 
 export function createClaimQueue(): ClaimQueue {
   /** Key → log time it queued since; the truth the sorted entries are checked against. */
@@ -47,7 +46,7 @@ export function createClaimQueue(): ClaimQueue {
 
   return {
     update(key, rollout) {
-      if (rollout === undefined || !waitingStatuses.has(rollout.status)) {
+      if (rollout === undefined || !isQueued(rollout.status)) {
         waiting.delete(key);
         return;
       }

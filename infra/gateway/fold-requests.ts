@@ -2,6 +2,7 @@ import type { Place } from "../../processors/processor.ts";
 import type { Answer, Rollouts } from "../../producers/gateway/ports.ts";
 import type { Append } from "../../producers/producer.ts";
 import type { Request, Verdict } from "../../schemas/requests.ts";
+import { isFinished } from "../../schemas/statuses.ts";
 import { keyOf, topics } from "../../schemas/topics.ts";
 import type { RolloutChanged } from "../../schemas/types.ts";
 import { type Tail, type Tailed, tailPartition } from "../fold-partition.ts";
@@ -30,7 +31,8 @@ export type Lifecycle = Limits & { readonly decide: Decide };
 
 /**
  * Whoever derives more from the same log: told of each request with what became of it, and of the
- * facts a fold starts from. `before` and `after` are the same object when nothing changed.
+ * facts a fold starts from. `before` and `after` are the same object when nothing changed; the time
+ * is the request's own in the log, ms.
  */
 export type Observer = {
   decided(
@@ -46,7 +48,6 @@ export type Observer = {
 };
 
 const requestTypes = new Set<string>(topics.requests.records);
-const terminal = new Set(["succeeded", "failed", "cancelled"]);
 const caughtUpWithinMs = 10_000;
 
 /** The port, and what other folds of the gateway ask of this one. */
@@ -79,7 +80,7 @@ export async function foldRequests(
 
   function set(key: string, project: string, rollout: RolloutChanged | undefined): void {
     table.set(key, project, rollout);
-    if (rollout !== undefined && terminal.has(rollout.status)) {
+    if (rollout !== undefined && isFinished(rollout.status)) {
       for (const wake of finishing.get(key) ?? []) wake();
       finishing.delete(key);
     }
@@ -172,7 +173,7 @@ export async function foldRequests(
     async finished(project, rolloutId, deadlineMs) {
       const key = keyOf(project, rolloutId);
       const found = table.get(key);
-      if (found === undefined || terminal.has(found.status)) return found;
+      if (found === undefined || isFinished(found.status)) return found;
       await new Promise<void>((resolve) => {
         const wakes = finishing.get(key) ?? new Set();
         finishing.set(key, wakes);

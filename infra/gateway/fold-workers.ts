@@ -10,11 +10,10 @@ import {
 } from "../../processors/lifecycle/workers.ts";
 import type { Worker, Workers } from "../../producers/gateway/ports.ts";
 import type { Append } from "../../producers/producer.ts";
-import type { Request, Verdict } from "../../schemas/requests.ts";
 import { keyOf, topics } from "../../schemas/topics.ts";
-import type { RolloutChanged } from "../../schemas/types.ts";
 import { tailPartition } from "../fold-partition.ts";
 import type { Runtime } from "../runtime.ts";
+import type { Observer } from "./fold-requests.ts";
 import { openLogEnds } from "./log-ends.ts";
 
 /**
@@ -26,23 +25,7 @@ const writeAfterMs = { least: 1000, most: 2000 };
 /** Workers whose snapshots stand in one append at most. */
 const mostInAppend = 500;
 
-/** What the fold of `requests` tells: see {@link foldWorkers}. */
-export type WorkerNews = {
-  /** A request was decided: the rollout before and after, the request's own log time in ms. */
-  decided(
-    before: RolloutChanged | undefined,
-    request: Request,
-    verdict: Verdict,
-    after: RolloutChanged | undefined,
-    timestamp: number,
-  ): void;
-  /** A rollout as a fact had it when the fold started. */
-  started(rollout: RolloutChanged): void;
-  /** What one claim through this gateway took, in the order of the queue. */
-  taken(rollouts: readonly RolloutChanged[]): void;
-};
-
-export type FoldedWorkers = Workers & WorkerNews & { close(): Promise<void> };
+export type FoldedWorkers = Workers & Required<Observer> & { close(): Promise<void> };
 
 /**
  * The workers of every project. What rollouts tell of them every gateway derives from the requests

@@ -1,6 +1,7 @@
 /** What becomes of attempts and, by them, of their rollout: 3.1, 3.3 and late spans. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { attemptStatuses } from "../../schemas/statuses.ts";
 import { ask, enqueueOf } from "../fixtures.ts";
 import {
   at,
@@ -18,7 +19,6 @@ import {
   time,
 } from "./contract.ts";
 import { fold } from "./fold.ts";
-import { attemptStatuses } from "./state.ts";
 
 const rows: readonly Row[] = [
   // 3.1, the latest attempt's status becomes the rollout's

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Request } from "../../schemas/requests.ts";
+import { rolloutStatuses } from "../../schemas/statuses.ts";
 import { ask, enqueueOf, t0 } from "../fixtures.ts";
 import {
   cancel,
@@ -18,7 +19,6 @@ import {
 } from "./contract.ts";
 import { deadlineOf } from "./deadlines.ts";
 import { fold } from "./fold.ts";
-import { rolloutStatuses } from "./state.ts";
 
 const rows: readonly Row[] = [
   // update_rollout

@@ -1,3 +1,4 @@
+import { isFinished } from "../../schemas/statuses.ts";
 import type { RolloutChanged } from "../../schemas/types.ts";
 
 export const limits = ["timeout", "unresponsive", "claim", "retention"] as const;
@@ -10,13 +11,6 @@ export type Deadline = {
   /** µs since epoch. */
   readonly at: number;
 };
-
-const finished: ReadonlySet<string> = new Set(["succeeded", "failed", "cancelled"]);
-
-/** Whether a rollout of this status is over, unless somebody reopens it. */
-export function isFinished(status: string): boolean {
-  return finished.has(status);
-}
 
 /**
  * The next limit a rollout runs into when nothing happens to it, or null: it waits for somebody.

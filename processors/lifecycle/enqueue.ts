@@ -1,6 +1,7 @@
+import { attemptStatuses, modes } from "../../schemas/statuses.ts";
 import type { EnqueueRequested, RolloutChanged } from "../../schemas/types.ts";
 import { accepted, type Decision, voided, type When } from "./decision.ts";
-import { attemptStatuses, modes, startAttempt } from "./state.ts";
+import { startAttempt } from "./state.ts";
 
 /** Makes the rollout; `attemptId` is the one a request with `start` begins at once. */
 export function enqueue(request: EnqueueRequested, attemptId: string, when: When): Decision {

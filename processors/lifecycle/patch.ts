@@ -1,3 +1,4 @@
+import { attemptStatuses, modes, rolloutStatuses } from "../../schemas/statuses.ts";
 import type { Attempt, PatchRequested, RolloutChanged, TaskConfig } from "../../schemas/types.ts";
 import {
   accepted,
@@ -9,15 +10,7 @@ import {
 } from "./decision.ts";
 import { configProblem } from "./enqueue.ts";
 import { rawMembers } from "./raw-members.ts";
-import {
-  attemptIn,
-  attemptStatuses,
-  followAttempt,
-  modes,
-  moveRollout,
-  rolloutStatuses,
-  withAttempt,
-} from "./state.ts";
+import { attemptIn, followAttempt, moveRollout, withAttempt } from "./state.ts";
 
 /** Reads one field of a patch: value and JSON text as sent → what to set, or what is allowed. */
 type Field<T> = (value: unknown, text: string) => Partial<T> | string;

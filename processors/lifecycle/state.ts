@@ -1,36 +1,9 @@
+import { isFinished, isQueued } from "../../schemas/statuses.ts";
 import type { Attempt, AttemptEnded, RolloutChanged } from "../../schemas/types.ts";
-import { isFinished } from "./deadlines.ts";
 import type { Change, When } from "./decision.ts";
 
-export const rolloutStatuses = [
-  "queuing",
-  "preparing",
-  "running",
-  "failed",
-  "succeeded",
-  "cancelled",
-  "requeuing",
-] as const;
-
-export const attemptStatuses = [
-  "preparing",
-  "running",
-  "failed",
-  "succeeded",
-  "unresponsive",
-  "timeout",
-] as const;
-
-export const modes = ["train", "val", "test"] as const;
-
-const inQueue: ReadonlySet<string> = new Set(["queuing", "requeuing"]);
 const endedByItself: ReadonlySet<string> = new Set(["failed", "succeeded", "timeout"]);
 const endedByResult: ReadonlySet<string> = new Set(["failed", "succeeded"]);
-
-/** Whether a worker may claim a rollout of this status. */
-export function isQueued(status: string): boolean {
-  return inQueue.has(status);
-}
 
 /** Whether the attempt can still bring a result; an unresponsive one may come back. */
 export function isOpen(attempt: Attempt): boolean {

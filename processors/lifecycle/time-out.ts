@@ -1,6 +1,7 @@
 import type { Tagged } from "../../schemas/records.ts";
+import { isFinished } from "../../schemas/statuses.ts";
 import type { RolloutChanged } from "../../schemas/types.ts";
-import { type Deadline, deadlineOf, isFinished } from "./deadlines.ts";
+import { type Deadline, deadlineOf } from "./deadlines.ts";
 import { shortHash } from "./short-hash.ts";
 
 /**

@@ -1,3 +1,4 @@
+import { isFinished } from "../../schemas/statuses.ts";
 import { keyOf } from "../../schemas/topics.ts";
 import type { RolloutChanged } from "../../schemas/types.ts";
 import { hexId } from "./ids.ts";
@@ -25,7 +26,6 @@ export type Heartbeat = (project: string, rolloutId: string, attemptId: string) 
 const intervalMs = 1000;
 const signsPerLimit = 4;
 const waiting: ReadonlySet<string> = new Set(["preparing", "requeuing"]);
-const finished: ReadonlySet<string> = new Set(["succeeded", "failed", "cancelled"]);
 
 /** Arriving spans as heartbeats. */
 export function createHeartbeats(
@@ -95,7 +95,7 @@ export function createHeartbeats(
 export function createHeartbeat(rollouts: Rollouts, { beat }: Heartbeats): Heartbeat {
   return (project, rolloutId, attemptId) => {
     const rollout = rollouts.get(project, rolloutId);
-    if (rollout === undefined || finished.has(rollout.status)) return;
+    if (rollout === undefined || isFinished(rollout.status)) return;
     beat(project, rolloutId, attemptId).catch(() => undefined);
   };
 }

@@ -1,12 +1,12 @@
 import type { FastifyRequest } from "fastify";
 import { LightningError } from "../../../schemas/errors.ts";
 import type { Request } from "../../../schemas/requests.ts";
+import { isFinished } from "../../../schemas/statuses.ts";
 import type { RolloutChanged } from "../../../schemas/types.ts";
 import { requestIdOf } from "../api/asking.ts";
 import type { Gateway } from "../context.ts";
 import type { Answer } from "../ports.ts";
 import { noAttempt, noRollout } from "./reading.ts";
-import { isFinished } from "./statuses.ts";
 import { asId, invalid } from "./validation.ts";
 
 /** What every request says: what it is about, and its id, the Idempotency-Key where there is one. */

@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
+import { attemptStatuses } from "../../../schemas/statuses.ts";
 import type { Gateway } from "../context.ts";
 import { projectOf } from "../project.ts";
 import { about, ask, pathId } from "./asking.ts";
@@ -8,7 +9,6 @@ import { attemptOf, noAttempt, rolloutNow } from "./reading.ts";
 import type { StoreRoute } from "./route.ts";
 import { attemptModel, paged, sorted } from "./search.ts";
 import { sendJson } from "./sending.ts";
-import { attemptStatuses } from "./statuses.ts";
 import { pageText } from "./text.ts";
 import {
   asId,

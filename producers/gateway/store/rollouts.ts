@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
+import { isFinished, modes, rolloutStatuses } from "../../../schemas/statuses.ts";
 import type { RolloutChanged } from "../../../schemas/types.ts";
 import type { Gateway } from "../context.ts";
 import type { RolloutQuery } from "../ports.ts";
@@ -10,7 +11,6 @@ import { rolloutNow, upToDate } from "./reading.ts";
 import type { StoreRoute } from "./route.ts";
 import { paged, rolloutMatches, rolloutModel, sorted } from "./search.ts";
 import { sendJson } from "./sending.ts";
-import { isFinished, modes, rolloutStatuses } from "./statuses.ts";
 import { limitsOf } from "./task.ts";
 import { pageText } from "./text.ts";
 import {

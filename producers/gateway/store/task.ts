@@ -1,8 +1,8 @@
+import { attemptStatuses, modes } from "../../../schemas/statuses.ts";
 import type { EnqueueRequested, TaskConfig } from "../../../schemas/types.ts";
 import type { Gateway } from "../context.ts";
 import { hexId } from "../ids.ts";
 import { objectFields } from "./body.ts";
-import { attemptStatuses, modes } from "./statuses.ts";
 import {
   asAny,
   asId,

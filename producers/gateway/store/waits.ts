@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
+import { isFinished } from "../../../schemas/statuses.ts";
 import type { RolloutChanged } from "../../../schemas/types.ts";
 import type { Gateway } from "../context.ts";
 import { projectOf } from "../project.ts";
@@ -6,7 +7,6 @@ import { bodyFields } from "./body.ts";
 import { upToDate } from "./reading.ts";
 import type { StoreRoute } from "./route.ts";
 import { sendJson } from "./sending.ts";
-import { isFinished } from "./statuses.ts";
 import { asList, asNumber, asText, check, listOf, optional, required } from "./validation.ts";
 import { rolloutText } from "./views.ts";
 

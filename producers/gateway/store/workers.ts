@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
+import { workerStatuses } from "../../../schemas/statuses.ts";
 import type { Gateway } from "../context.ts";
 import type { Worker } from "../ports.ts";
 import { projectOf } from "../project.ts";
@@ -8,7 +9,6 @@ import { logicOf, orderOf, queryFields, textOrNull } from "./query.ts";
 import type { StoreRoute } from "./route.ts";
 import { among, containing, joined, paged, sorted, workerModel } from "./search.ts";
 import { sendJson } from "./sending.ts";
-import { workerStatuses } from "./statuses.ts";
 import { pageText } from "./text.ts";
 import { asObject, check, listOf, oneOf, optional, refused } from "./validation.ts";
 import { workerText } from "./views.ts";
