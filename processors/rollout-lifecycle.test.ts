@@ -205,9 +205,22 @@ test("a lost claim goes back to the queue without a retry rule, until it is lost
       limit: "claim",
       deadline: (at.timestamp + 5000) * 1000,
     });
-    rollout = decide(rollout, timeout, { ...at, offset: i * 2 + 1 }).rollout;
+    const passed = { ...at, offset: i * 2 + 1, timestamp: at.timestamp + 5000 };
+    rollout = decide(rollout, timeout, passed).rollout;
   }
   assert.equal(rollout?.status, "failed");
+});
+
+test("a limit passes by the log's clock, whatever the clock of who says so", () => {
+  const before = fold(enqueueOf("ro", { config: { timeout_seconds: 5 } }), claim("a")).rollout;
+  const deadline = (before?.attempts[0]?.started_at ?? 0) + 5_000_000;
+  const attempt_id = attemptIdFor("ro", "a");
+  const timeout = ask("TimeoutRequested", "ro", "t", { attempt_id, limit: "timeout", deadline });
+  const at = (ms: number) => ({ partition: 0, offset: 9, timestamp: deadline / 1000 + ms });
+  const early = decide(before, timeout, at(-1));
+  assert.equal(early.rollout, before);
+  assert.equal(early.verdict.reason, "conflict");
+  assert.equal(decide(before, timeout, at(0)).rollout?.status, "failed");
 });
 
 const anyRequest: fc.Arbitrary<Request> = fc

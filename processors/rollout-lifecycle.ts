@@ -6,9 +6,7 @@ import type {
   HeartbeatRequested,
   RolloutChanged,
   SequenceRequested,
-  TimeoutRequested,
 } from "../schemas/types.ts";
-import { deadlineOf, deadlinesOf, limits } from "./lifecycle/deadlines.ts";
 import {
   accepted,
   attemptOf,
@@ -28,11 +26,11 @@ import {
   followAttempt,
   isLatest,
   isOpen,
-  moveRollout,
   startAttempt,
   withAttempt,
   withStatus,
 } from "./lifecycle/state.ts";
+import { timeOut } from "./lifecycle/time-out.ts";
 import type { Place } from "./processor.ts";
 
 /** How many request ids a rollout remembers beside that of its enqueue. */
@@ -43,9 +41,6 @@ const heartbeatStep = 1_000_000;
 
 /** How much closer they may be where silence is noticed sooner. */
 const stepsToSilence = 4;
-
-/** Claims in a row that may be followed by nothing before the task itself is held to blame. */
-const lostClaims = 16;
 
 /**
  * The fold of `requests`, the same in every gateway (to answer) and in track-rollouts (to publish):
@@ -96,7 +91,7 @@ function apply(rollout: RolloutChanged | undefined, request: Request, when: When
     case "CancelRequested":
       return cancel(rollout, when);
     case "TimeoutRequested":
-      return timeout(rollout, request.value, when);
+      return timeOut(rollout, request.value, when);
     case "SequenceRequested":
       return reserve(rollout, request.value);
   }
@@ -193,41 +188,6 @@ function cancel(rollout: RolloutChanged, when: When): Decision {
   }
   const attemptId = rollout.attempts.at(-1)?.attempt_id ?? null;
   return accepted(finish(rollout, "cancelled", when), { attemptId });
-}
-
-/**
- * A limit passed, provided that it still stands: whatever came before this request in the log and
- * moved the deadline (a sign of life, an end, a new attempt) was faster.
- */
-function timeout(rollout: RolloutChanged, request: TimeoutRequested, when: When): Decision {
-  const { limit, deadline, attempt_id: attemptId } = request;
-  if (!(limits as readonly string[]).includes(limit)) {
-    return voided(rollout, null, `limit: read ${limit}, allowed are ${limits.join(", ")}`);
-  }
-  const standing = isFinished(rollout.status) ? [deadlineOf(rollout)] : deadlinesOf(rollout);
-  const stands = standing.some(
-    (due) => due?.limit === limit && due.at === deadline && due.attemptId === attemptId,
-  );
-  if (!stands) return voided(rollout, "conflict", "deadline: it was moved in time", attemptId);
-  const attempt = rollout.attempts.at(-1);
-  if (limit === "retention" || attempt === undefined) {
-    return { ...accepted({ rollout, ended: null }), rollout: undefined };
-  }
-  const next = attemptIn(attempt, limit === "timeout" ? "timeout" : "unresponsive", when);
-  const error = `attempt ${next.sequence_id} passed its ${limit} limit`;
-  const changed = { ...withAttempt(rollout, next), error };
-  const change =
-    limit === "claim" && !onlyLostClaims(changed)
-      ? moveRollout(changed, "requeuing", when)
-      : followAttempt(changed, next, when);
-  return accepted(change, { attemptId });
-}
-
-/** Whether claim after claim was followed by nothing, so that asking on would never end. */
-function onlyLostClaims(rollout: RolloutChanged): boolean {
-  const last = rollout.attempts.slice(-lostClaims);
-  const lost = last.every((attempt) => attempt.last_heartbeat_at === null);
-  return last.length === lostClaims && lost;
 }
 
 function reserve(rollout: RolloutChanged, request: SequenceRequested): Decision {

@@ -139,6 +139,26 @@ test("a time-out that a sign of life overtook does not end the watch", async () 
   assert.deepEqual(asked, [3000, 7000]);
 });
 
+test("who asks too early because a clock runs fast asks again when it will be right", async () => {
+  const config = { timeout_seconds: 5 };
+  const attempt_id = attemptIdFor("ro", "a");
+  const deadline = (t0 + 6000) * 1000;
+  const fast = ask("TimeoutRequested", "ro", "t", {
+    attempt_id,
+    limit: "timeout",
+    deadline,
+    requested_at: deadline,
+  });
+  const inputs = [...log(enqueueOf("ro", { config }), claim), input(fast, t0 + 2500)];
+  const driven = await drive(trackRollouts, inputs, { until: t0 + day });
+  assert.deepEqual(statuses(driven), ["queuing", "preparing"]);
+  const asked = driven.out.filter(({ type }) => type === "TimeoutRequested");
+  assert.deepEqual(
+    valuesOf(asked, "TimeoutRequested").map(({ requested_at }) => requested_at),
+    [(t0 + 6000 + 3500) * 1000],
+  );
+});
+
 test("a finished rollout is forgotten with a tombstone after an hour", async () => {
   const driven = await run(log(enqueueOf("ro"), ask("CancelRequested", "ro", "c")));
   const last = driven.out.at(-1);

@@ -6,13 +6,16 @@ import type { RolloutChanged } from "../schemas/types.ts";
 import { deadlineOf } from "./lifecycle/deadlines.ts";
 import type { Decision } from "./lifecycle/decision.ts";
 import { timeOutRequest } from "./lifecycle/time-out.ts";
-import type { Emitted, Processor, Step, Tick } from "./processor.ts";
+import type { Emitted, Event, Processor, Step, Tick } from "./processor.ts";
 import { decide } from "./rollout-lifecycle.ts";
 
 type Row = "RolloutChanged";
 type Out = "RolloutChanged" | "AttemptEnded" | "TimeoutRequested";
 
 const row = "rollout";
+
+/** A clock that is further ahead is not waited for, ms: it may have been somebody else's. */
+const mostLead = 60_000;
 
 /**
  * Publishes what the log made of the requests: each rollout after each accepted change, a mark
@@ -41,7 +44,7 @@ export const trackRollouts: Processor<Request["type"], Row, Out> = {
 function publish(
   before: RolloutChanged | undefined,
   { rollout, ended }: Decision,
-  event: Request & { readonly key: string },
+  event: Event<Request["type"]>,
 ): Step<Row, Out> {
   if (rollout === undefined) {
     if (before === undefined) return {};
@@ -49,7 +52,9 @@ function publish(
     return { drop: "all", wakeAt: null, emit: [gone] };
   }
   // The timer that brought a time-out request is spent, so it is set again even when that was void.
-  if (rollout === before) return event.type === "TimeoutRequested" ? alarm(rollout) : {};
+  if (rollout === before) {
+    return event.type === "TimeoutRequested" ? alarm(rollout, leadOf(event)) : {};
+  }
   const fact: Tagged<"RolloutChanged"> = { type: "RolloutChanged", value: rollout };
   const emit: Emitted<Out>[] = [{ ...fact, topic: "rollouts", key: event.key }];
   if (ended !== null) {
@@ -71,9 +76,14 @@ function timerOf(
   return waits ? {} : alarm(rollout);
 }
 
-function alarm(rollout: RolloutChanged): Step<Row, Out> {
+function alarm(rollout: RolloutChanged, later = 0): Step<Row, Out> {
   const deadline = deadlineOf(rollout);
-  return { wakeAt: deadline === null ? null : Math.ceil(deadline.at / 1000) };
+  return { wakeAt: deadline === null ? null : Math.ceil(deadline.at / 1000) + later };
+}
+
+/** How far the clock of whoever asked is before the log's, ms: he will be right so much later. */
+function leadOf({ value, at }: Event<"TimeoutRequested">): number {
+  return Math.min(mostLead, Math.max(0, Math.ceil(value.requested_at / 1000) - at.timestamp));
 }
 
 function limitPassed(rollout: RolloutChanged, tick: Tick): Step<Row, Out> {

@@ -13,11 +13,14 @@ export type Metrics = {
   /** The reference's own figures, under its names. */
   readonly httpTotal: Counter<"path" | "method" | "status">;
   readonly httpLatency: Histogram<"path" | "method" | "status">;
+  readonly storeTotal: Counter<"method" | "store_pubmeth" | "status">;
+  readonly storeLatency: Histogram<"method" | "store_pubmeth" | "status">;
   readonly rollouts: Counter<"status" | "mode">;
   readonly rolloutSeconds: Histogram<"status" | "mode">;
 };
 
 const kib = 1024;
+const requestBounds = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30];
 
 /** Registers the gateway's metrics; a registry takes them once. */
 export function createMetrics(registry: Registry): Metrics {
@@ -61,7 +64,19 @@ export function createMetrics(registry: Registry): Metrics {
       name: "agl_http_latency",
       help: "Seconds a request of the store API took",
       labelNames: ["path", "method", "status"],
-      buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30],
+      buckets: requestBounds,
+      registers,
+    }),
+    storeTotal: counter("agl_store_total", "Calls of the store, by the reference's method", [
+      "method",
+      "store_pubmeth",
+      "status",
+    ]),
+    storeLatency: new Histogram({
+      name: "agl_store_latency",
+      help: "Seconds a call of the store took",
+      labelNames: ["method", "store_pubmeth", "status"],
+      buckets: requestBounds,
       registers,
     }),
     rollouts: counter("agl_rollouts_total", "Rollouts ended through the store API", [

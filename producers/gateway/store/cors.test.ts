@@ -37,3 +37,26 @@ test("requests are counted under the reference's names, ids left out of the path
     payload.match(/agl_http_total.*/g)?.join(),
   );
 });
+
+test("calls of the store are counted by the reference's method", async () => {
+  const { app } = await testGateway();
+  const calls = [
+    ["GET", "/rollouts/ro-1", "get_rollout_by_id", "OK"],
+    ["GET", "/rollouts/ro-1/attempts/latest", "get_latest_attempt", "OK"],
+    ["POST", "/rollouts/search", "query_rollouts", "OK"],
+    ["POST", "/rollouts/ro-1", "update_rollout", "ValueError"],
+  ] as const;
+  for (const [method, path] of calls) {
+    await app.inject({ method, url: `/v1/agl${path}`, ...(method === "POST" && { payload: {} }) });
+  }
+  await app.inject({ method: "POST", url: "/v1/agl/rollouts", payload: { input: 1, mode: 5 } });
+  const { payload } = await app.inject({ method: "GET", url: "/v1/prometheus/" });
+  const counted = payload.match(/^agl_store_total.*/gm) ?? [];
+  assert.deepEqual(
+    counted,
+    calls.map(
+      ([, , name, status]) =>
+        `agl_store_total{method="${name}",store_pubmeth="${name}",status="${status}"} 1`,
+    ),
+  );
+});
