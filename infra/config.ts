@@ -124,6 +124,12 @@ export const variables = {
     0,
     31_536_000,
   ),
+  LIGHTNING_FINISHED_ROLLOUTS: whole(
+    "finished rollouts a gateway keeps in memory; beyond them the oldest go before their time",
+    200_000,
+    0,
+    100_000_000,
+  ),
   LIGHTNING_CLAIM_SECONDS: whole(
     "store API: silence after a claim that gives the rollout back; 0: never",
     600,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { enqueueOf } from "../../processors/fixtures.ts";
-import { limitAhead, timeOutRequest } from "../../processors/lifecycle/time-out.ts";
+import { limitAhead, roomLimit, timeOutRequest } from "../../processors/lifecycle/time-out.ts";
 import { decide } from "../../processors/rollout-lifecycle.ts";
 import { type Context, createContext } from "../context.ts";
 import { foldRequests, type RequestFold } from "../gateway/fold-requests.ts";
@@ -41,8 +41,10 @@ async function openFolds(name: string): Promise<Folds> {
   const context = createContext(stack.values, name);
   const fail = (error: Error): void => assert.fail(error);
   const workers = await foldWorkers(context, context.append, fail);
-  const lifecycle = { decide, limitAhead, timeOutRequest };
-  const rollouts = await foldRequests(context, context.append, lifecycle, fail, workers);
+  const lifecycle = { decide, limitAhead, roomLimit, timeOutRequest };
+  const rollouts = await foldRequests(context, context.append, lifecycle, fail, {
+    observer: workers,
+  });
   return {
     context,
     workers,

@@ -9,6 +9,8 @@ import type { RolloutTable } from "./rollout-table.ts";
 export type Limits = {
   /** The limit that a rollout under way runs into next; null: none. */
   limitAhead(rollout: RolloutChanged): Deadline | null;
+  /** By which a finished rollout is forgotten before its time; null: it is not finished. */
+  roomLimit(rollout: RolloutChanged): Deadline | null;
   /** The request that says so once it passed; `now` in µs. */
   timeOutRequest(rollout: RolloutChanged, limit: Deadline, now: number): Request;
 };

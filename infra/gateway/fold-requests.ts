@@ -12,6 +12,7 @@ import type { Runtime } from "../runtime.ts";
 import { createClaims, createStamp } from "./claims.ts";
 import { createExpiry, type Limits } from "./expire-limits.ts";
 import { openLogEnds } from "./log-ends.ts";
+import { createRoom } from "./make-room.ts";
 import { createPendingAnswers } from "./pending-answers.ts";
 import { createRolloutTable } from "./rollout-table.ts";
 
@@ -47,6 +48,12 @@ export type Observer = {
   taken?(rollouts: readonly RolloutChanged[]): void;
 };
 
+export type RequestFoldOptions = {
+  readonly observer?: Observer;
+  /** Finished rollouts that stay in memory. */
+  readonly mostFinished?: number;
+};
+
 const requestTypes = new Set<string>(topics.requests.records);
 const caughtUpWithinMs = 10_000;
 
@@ -70,16 +77,26 @@ export async function foldRequests(
   append: Append,
   lifecycle: Lifecycle,
   onError: (error: Error) => void,
-  observer?: Observer,
+  { observer, mostFinished = Number.POSITIVE_INFINITY }: RequestFoldOptions = {},
 ): Promise<RequestFold> {
   const table = createRolloutTable((rollout) => lifecycle.limitAhead(rollout)?.at ?? null);
   const answers = createPendingAnswers();
   const finishing = new Map<string, Set<() => void>>();
   const stamp = createStamp();
   const forgotten = new Map<number, number>();
+  const room = createRoom({
+    most: mostFinished,
+    get: table.get,
+    request(rollout, now) {
+      const limit = lifecycle.roomLimit(rollout);
+      return limit === null ? null : lifecycle.timeOutRequest(rollout, limit, now);
+    },
+    submit,
+  });
 
   function set(key: string, project: string, rollout: RolloutChanged | undefined): void {
     table.set(key, project, rollout);
+    room.note(key, rollout);
     if (rollout !== undefined && isFinished(rollout.status)) {
       for (const wake of finishing.get(key) ?? []) wake();
       finishing.delete(key);

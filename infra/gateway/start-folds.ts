@@ -1,4 +1,4 @@
-import { limitAhead, timeOutRequest } from "../../processors/lifecycle/time-out.ts";
+import { limitAhead, roomLimit, timeOutRequest } from "../../processors/lifecycle/time-out.ts";
 import { decide } from "../../processors/rollout-lifecycle.ts";
 import type { GatewayOptions } from "../../producers/gateway/app.ts";
 import type { ClickHouseClient } from "../../sinks/clickhouse/client.ts";
@@ -30,9 +30,12 @@ export async function startGatewayFolds(
   const { append, values } = context;
   const deadlineMs = values.LIGHTNING_QUERY_DEADLINE_SECONDS * 1000;
   const workers = await foldWorkers(context, append, onError);
-  const lifecycle = { decide, limitAhead, timeOutRequest };
+  const lifecycle = { decide, limitAhead, roomLimit, timeOutRequest };
   const [rollouts, resources, positions] = await Promise.all([
-    foldRequests(context, append, lifecycle, onError, workers),
+    foldRequests(context, append, lifecycle, onError, {
+      observer: workers,
+      mostFinished: values.LIGHTNING_FINISHED_ROLLOUTS,
+    }),
     foldResources(context, append, onError),
     followSinkPositions(context, "clickhouse", onError),
   ]);

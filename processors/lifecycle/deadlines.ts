@@ -1,7 +1,11 @@
 import { isFinished } from "../../schemas/statuses.ts";
 import type { RolloutChanged } from "../../schemas/types.ts";
 
-export const limits = ["timeout", "unresponsive", "claim", "retention"] as const;
+/**
+ * `room` is no time but a number: a gateway holds more finished rollouts than it may, and asks for
+ * the oldest to be forgotten before their retention has passed.
+ */
+export const limits = ["timeout", "unresponsive", "claim", "retention", "room"] as const;
 export type Limit = (typeof limits)[number];
 
 export type Deadline = {

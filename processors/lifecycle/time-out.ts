@@ -37,6 +37,12 @@ export function timeOutRequest(
   };
 }
 
+/** What a finished rollout is forgotten by when it takes room that newer ones need; null: it is not. */
+export function roomLimit({ status, ended_at }: RolloutChanged): Deadline | null {
+  if (!isFinished(status) || ended_at === null) return null;
+  return { limit: "room", attemptId: null, at: ended_at };
+}
+
 /** The limit that a rollout under way runs into next; that of retention is track-rollouts' alone. */
 export function limitAhead(rollout: RolloutChanged): Deadline | null {
   return isFinished(rollout.status) ? null : deadlineOf(rollout);
@@ -52,7 +58,7 @@ export function timeOut(rollout: RolloutChanged, request: TimeoutRequested, when
   if (!(limits as readonly string[]).includes(limit)) {
     return voided(rollout, null, `limit: read ${limit}, allowed are ${limits.join(", ")}`);
   }
-  const standing = isFinished(rollout.status) ? [deadlineOf(rollout)] : deadlinesOf(rollout);
+  const standing = isFinished(rollout.status) ? forgetting(rollout) : deadlinesOf(rollout);
   const stands = standing.some(
     (due) => due?.limit === limit && due.at === deadline && due.attemptId === attemptId,
   );
@@ -61,7 +67,7 @@ export function timeOut(rollout: RolloutChanged, request: TimeoutRequested, when
     return voided(rollout, "conflict", "deadline: it has not passed by the log's clock", attemptId);
   }
   const attempt = rollout.attempts.at(-1);
-  if (limit === "retention" || attempt === undefined) {
+  if (limit === "retention" || limit === "room" || attempt === undefined) {
     return { ...accepted({ rollout, ended: null }), rollout: undefined };
   }
   const next = attemptIn(attempt, limit === "timeout" ? "timeout" : "unresponsive", when);
@@ -72,6 +78,10 @@ export function timeOut(rollout: RolloutChanged, request: TimeoutRequested, when
       ? moveRollout(changed, "requeuing", when)
       : followAttempt(changed, next, when);
   return accepted(change, { attemptId });
+}
+
+function forgetting(rollout: RolloutChanged): (Deadline | null)[] {
+  return [deadlineOf(rollout), roomLimit(rollout)];
 }
 
 /** Whether claim after claim was followed by nothing, so that asking on would never end. */
