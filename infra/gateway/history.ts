@@ -1,7 +1,11 @@
 import type { History, RolloutQuery } from "../../producers/gateway/ports.ts";
 import type { RolloutChanged } from "../../schemas/types.ts";
 import { type RolloutChange, rolloutsById } from "../../sinks/clickhouse/queries.ts";
-import { countRollouts, searchRollouts } from "../../sinks/clickhouse/queries-history.ts";
+import {
+  countRollouts,
+  rolloutsInOrder,
+  searchRollouts,
+} from "../../sinks/clickhouse/queries-history.ts";
 import type { Runtime } from "../runtime.ts";
 import { coalesce } from "./coalesce.ts";
 import { followPastFacts, type PastFactsOptions } from "./past-facts.ts";
@@ -34,12 +38,10 @@ export async function openHistory(runtime: Runtime, options: HistoryOptions): Pr
     },
     async search(project: string, query: RolloutQuery, live: readonly string[]) {
       await written();
-      const { items, total } = await searchRollouts(clickhouse, {
-        ...query,
-        project,
-        except: live,
-      });
-      return { items: items.map(pastOf), total };
+      return searchRollouts(clickhouse, { ...query, project, except: live });
+    },
+    async rows(project, rolloutIds) {
+      return (await rolloutsInOrder(clickhouse, project, rolloutIds)).map(pastOf);
     },
     async count(project, live) {
       await written();

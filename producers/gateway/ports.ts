@@ -88,15 +88,28 @@ export type RolloutQuery = {
   readonly offset: number;
 };
 
+/** A past rollout's place in the order of a query; times in µs, what has no end has the latest. */
+export type PastPlace = {
+  readonly rollout_id: string;
+  readonly enqueued_at: number;
+  readonly sort_key: number | string;
+};
+
 /** Rollouts that the fold has forgotten: finished, past their retention, in ClickHouse. */
 export type History = {
   get(project: string, rolloutId: string): Promise<RolloutChanged | undefined>;
-  /** @param live ids of the rollouts the fold holds; they are left out here. */
+  /**
+   * Where the rollouts of a page stand, and how many match.
+   *
+   * @param live ids of the rollouts the fold holds; they are left out here.
+   */
   search(
     project: string,
     query: RolloutQuery,
     live: readonly string[],
-  ): Promise<{ readonly items: readonly RolloutChanged[]; readonly total: number }>;
+  ): Promise<{ readonly places: readonly PastPlace[]; readonly total: number }>;
+  /** Those rollouts whole, in the order of the ids. */
+  rows(project: string, rolloutIds: readonly string[]): Promise<readonly RolloutChanged[]>;
   /** How many rollouts and attempts there are besides `live`. */
   count(
     project: string,

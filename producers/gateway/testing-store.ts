@@ -40,7 +40,8 @@ export function memorySpans(log: MemoryLog): Spans {
 /** Nothing has been forgotten. */
 export const noHistory: History = {
   get: async () => undefined,
-  search: async () => ({ items: [], total: 0 }),
+  search: async () => ({ places: [], total: 0 }),
+  rows: async () => [],
   count: async () => ({ rollouts: 0, attempts: 0 }),
 };
 

@@ -53,9 +53,9 @@ before(async () => {
 after(() => db.close());
 
 async function idsOf(query: Partial<PastQuery>): Promise<string[]> {
-  const { items, total } = await searchRollouts(db.client, { ...everything, ...query });
-  if (query.limit === undefined && query.offset === undefined) assert.equal(total, items.length);
-  return items.map(({ rollout_id }) => rollout_id.slice(3, 4));
+  const { places, total } = await searchRollouts(db.client, { ...everything, ...query });
+  if (query.limit === undefined && query.offset === undefined) assert.equal(total, places.length);
+  return places.map(({ rollout_id }) => rollout_id.slice(3, 4));
 }
 
 test("past rollouts are found by status, id and part of id, joined by and or by or", async () => {
@@ -91,9 +91,12 @@ test("sorted as the reference does: times without a value last, texts without on
 
 test("pages know the total, and a page past the end is empty", async () => {
   const page = await searchRollouts(db.client, { ...everything, limit: 2, offset: 3 });
-  assert.deepEqual([page.total, page.items.length, page.items[0]?.rollout_id], [5, 2, "ro-d'\\"]);
+  assert.deepEqual([page.total, page.places.length, page.places[0]?.rollout_id], [5, 2, "ro-d'\\"]);
+  assert.deepEqual(page.places[0]?.sort_key, at + 3);
+  const ends = await searchRollouts(db.client, { ...everything, sortBy: "end_time" });
+  assert.ok(ends.places.every(({ sort_key }) => typeof sort_key === "number" && sort_key >= at));
   const past = await searchRollouts(db.client, { ...everything, limit: 2, offset: 9 });
-  assert.deepEqual([past.total, past.items.length], [5, 0]);
+  assert.deepEqual([past.total, past.places.length], [5, 0]);
   assert.deepEqual(await idsOf({ limit: 0 }), []);
 });
 
@@ -137,8 +140,8 @@ test("a page of 100,000 finished rollouts takes the memory of the page", async (
   const client = within(db.client, 64 * 1024 * 1024);
   const query = { ...everything, project: "many", statusIn: ["succeeded"], limit: 50 };
   const page = await searchRollouts(client, { ...query, offset: 99_900 });
-  assert.deepEqual([page.total, page.items.length], [100_000, 50]);
-  assert.equal(page.items[0]?.rollout_id, "ro-99900");
+  assert.deepEqual([page.total, page.places.length], [100_000, 50]);
+  assert.equal(page.places[0]?.rollout_id, "ro-99900");
   const sorted = await searchRollouts(client, {
     ...query,
     sortBy: "end_time",
@@ -146,6 +149,6 @@ test("a page of 100,000 finished rollouts takes the memory of the page", async (
     offset: 0,
     except: Array.from({ length: 5000 }, (_, i) => `ro-${99_999 - i}`),
   });
-  assert.deepEqual([sorted.total, sorted.items[0]?.rollout_id], [95_000, "ro-94999"]);
+  assert.deepEqual([sorted.total, sorted.places[0]?.rollout_id], [95_000, "ro-94999"]);
   assert.equal((await countRollouts(client, "many", [])).rollouts, 100_000);
 });

@@ -36,6 +36,8 @@ const sortKeys: Readonly<Record<string, string>> = {
   status: "toString(argMax(c.status, c.request_offset))",
 };
 
+const times: ReadonlySet<string> = new Set(["start_time", "end_time"]);
+
 /** The fields that rollouts can be sorted by. */
 export const pastSortFields: readonly string[] = Object.keys(sortKeys);
 
@@ -56,28 +58,37 @@ const inOrder = {
 /** More rows than there are: ClickHouse counts what matches only where there is a limit. */
 const all = 4_294_967_295;
 
+/** Where a rollout stands in an order; times in µs, what has no end yet has the latest one. */
+export type PastPlace = {
+  readonly rollout_id: string;
+  readonly enqueued_at: number;
+  readonly sort_key: number | string;
+};
+
 /**
- * One page of rollouts as their last change left them, and how many match. First the ids, by the
- * columns that matter, then the rows of the page alone: what a page costs in memory is the page.
+ * The places of one page of rollouts, and how many match: by the columns that matter alone, so that
+ * what is fetched whole afterwards (`rolloutsInOrder`) is what somebody will see.
  *
  * Throws `request-invalid` for a field that cannot be sorted by.
  */
 export async function searchRollouts(
   client: ClickHouseClient,
   query: PastQuery,
-): Promise<{ readonly items: readonly RolloutChange[]; readonly total: number }> {
-  const { project, limit, offset } = query;
-  const descending = query.sortBy !== null && query.sortOrder === "desc";
-  const { rows, total } = await pageOf<{ readonly rollout_id: string }>(
+): Promise<{ readonly places: readonly PastPlace[]; readonly total: number }> {
+  const { project, limit, offset, sortBy } = query;
+  const descending = sortBy !== null && query.sortOrder === "desc";
+  const isTime = sortBy === null || times.has(sortBy);
+  const { rows, total } = await pageOf<PastPlace>(
     client,
-    `SELECT rollout_id FROM (${matchingSql(narrowed(query))})
-     ORDER BY sort_key ${descending ? "DESC" : "ASC"}, enqueued_at, rollout_id
+    `SELECT rollout_id, toUnixTimestamp64Micro(enqueued_at) AS enqueued_at,
+       ${isTime ? "toUnixTimestamp64Micro(sort_key)" : "sort_key"} AS sort_key
+     FROM (${matchingSql(narrowed(query))}) AS m
+     ORDER BY m.sort_key ${descending ? "DESC" : "ASC"}, m.enqueued_at, m.rollout_id
      LIMIT ${limit < 0 ? all : Math.max(1, limit)} OFFSET ${offset}`,
     { project },
     inOrder,
   );
-  const order = limit === 0 ? [] : rows.map(({ rollout_id }) => rollout_id);
-  return { items: await inThatOrder(client, project, order), total };
+  return { places: limit === 0 ? [] : rows, total };
 }
 
 /** Where only some ids can match, those to leave out need not be said: they may be thousands. */
@@ -87,7 +98,8 @@ function narrowed(query: PastQuery): PastQuery {
   return { ...query, except: [], rolloutIdIn: query.rolloutIdIn.filter((id) => !out.has(id)) };
 }
 
-async function inThatOrder(
+/** Rollouts as their last change left them, in the order of the ids; unknown ids are left out. */
+export async function rolloutsInOrder(
   client: ClickHouseClient,
   project: string,
   ids: readonly string[],

@@ -2,14 +2,14 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { isFinished, modes, rolloutStatuses } from "../../../schemas/statuses.ts";
 import type { RolloutChanged } from "../../../schemas/types.ts";
 import type { Gateway } from "../context.ts";
-import type { RolloutQuery } from "../ports.ts";
+import type { PastPlace, RolloutQuery } from "../ports.ts";
 import { projectOf } from "../project.ts";
 import { about, ask, pathId } from "./asking.ts";
 import { bodyFields } from "./body.ts";
 import { logicOf, orderOf, queryFields, textOrNull } from "./query.ts";
 import { rolloutNow, upToDate } from "./reading.ts";
 import type { StoreRoute } from "./route.ts";
-import { paged, rolloutMatches, rolloutModel, sorted } from "./search.ts";
+import { type Model, paged, rolloutMatches, rolloutModel, sorted } from "./search.ts";
 import { sendJson } from "./sending.ts";
 import { limitsOf } from "./task.ts";
 import { pageText } from "./text.ts";
@@ -131,12 +131,35 @@ async function found(gateway: Gateway, project: string, query: RolloutQuery): Pr
     { ...query, offset: skipped, limit },
     all.map((rollout) => rollout.rollout_id),
   );
-  if (query.limit < 0 && past.items.length > mostPast) {
+  if (query.limit < 0 && past.places.length > mostPast) {
     throw refused(`${past.total} rollouts match, more than ${mostPast}: ask for pages with limit`);
   }
-  const inOrder = [...past.items, ...live].sort((a, b) => a.enqueued_at - b.enqueued_at);
-  const items = paged(sorted(inOrder, rolloutModel, query), query, skipped);
+  const places = [...past.places, ...live].sort((a, b) => a.enqueued_at - b.enqueued_at);
+  const page = paged(sorted(places, placeModel, query), query, skipped);
+  const items = await whole(gateway, project, page);
   return { items, total: past.total + live.length };
+}
+
+type Placed = PastPlace | RolloutChanged;
+
+/** The orders of rollouts, for places in them as well. */
+const placeModel: Model = Object.fromEntries(
+  Object.entries(rolloutModel).map(([name, key]) => [
+    name,
+    key && ((one: Placed) => ("sort_key" in one ? one.sort_key : key(one))),
+  ]),
+);
+
+/** The live ones are at hand, the others are fetched together. */
+async function whole(
+  gateway: Gateway,
+  project: string,
+  page: readonly Placed[],
+): Promise<readonly RolloutChanged[]> {
+  const ids = page.flatMap((one) => ("sort_key" in one ? [one.rollout_id] : []));
+  const past = ids.length === 0 ? [] : await gateway.history.rows(project, ids);
+  const byId = new Map(past.map((rollout) => [rollout.rollout_id, rollout]));
+  return page.flatMap((one) => ("sort_key" in one ? (byId.get(one.rollout_id) ?? []) : [one]));
 }
 
 /** Whether no past rollout, which has finished, can match. */
