@@ -70,7 +70,7 @@ const requestDefaults = {
   PatchRequested: { attempt_id: null, patch: "{}", expected_status: null, rederive: false },
   CancelRequested: {},
   TimeoutRequested: { attempt_id: null, limit: "retention", deadline: 0 },
-  SequenceRequested: { count: 1, at_least: null },
+  SequenceRequested: { count: 1, at_least: null, attempt_id: null },
 } as const;
 
 /** A request of the given type with the usual fields. */

@@ -194,6 +194,20 @@ test("heartbeats make an attempt run, and a span revives a silent one", () => {
   assert.equal(alive.rollout?.attempts[0]?.status, "running");
 });
 
+test("a request for numbers of an attempt's first spans makes it run, and is answered once", () => {
+  const attempt_id = attemptIdFor("ro", "a");
+  const numbers = ask("SequenceRequested", "ro", "s", { count: 3, attempt_id });
+  const { decisions, rollout } = fold(enqueueOf("ro"), claim("a"), numbers, numbers);
+  assert.deepEqual([rollout?.status, rollout?.attempts[0]?.status], ["running", "running"]);
+  assert.deepEqual([rollout?.next_sequence_id, decisions[3]?.verdict.sequenceId], [4, 1]);
+  const strange = ask("SequenceRequested", "ro", "s", { count: 3, attempt_id: "at-none" });
+  const numbered = fold(enqueueOf("ro"), claim("a"), strange);
+  assert.deepEqual(
+    [numbered.rollout?.status, numbered.rollout?.next_sequence_id],
+    ["preparing", 4],
+  );
+});
+
 test("a lost claim goes back to the queue without a retry rule, until it is lost 16 times", () => {
   let rollout = fold(enqueueOf("ro", { config: { claim_seconds: 5 } })).rollout;
   for (let i = 1; i <= 16; i++) {
@@ -241,7 +255,7 @@ const anyRequest: fc.Arbitrary<Request> = fc
       end(id),
       patch(id, { status }, { attempt_id: on ? attempt : null }),
       ask("CancelRequested", "ro", id),
-      ask("SequenceRequested", "ro", id, { count: Number(on) }),
+      ask("SequenceRequested", "ro", id, { count: Number(on), attempt_id: on ? attempt : null }),
       patch(id, { metadata: {} }, { attempt_id: attempt, rederive: on }),
       patch(id, { status }, { attempt_id: "latest", rederive: on }),
       patch(id, { status: on ? "queuing" : "requeuing" }),

@@ -93,7 +93,7 @@ function apply(rollout: RolloutChanged | undefined, request: Request, when: When
     case "TimeoutRequested":
       return timeOut(rollout, request.value, when);
     case "SequenceRequested":
-      return reserve(rollout, request.value);
+      return reserve(rollout, request.value, when);
   }
 }
 
@@ -136,7 +136,9 @@ function claim(rollout: RolloutChanged, request: ClaimRequested, when: When): De
   return accepted(startAttempt(rollout, start, when), { attemptId });
 }
 
-function heartbeat(rollout: RolloutChanged, request: HeartbeatRequested, when: When): Decision {
+type SignOfLife = Pick<HeartbeatRequested, "attempt_id" | "by_span">;
+
+function heartbeat(rollout: RolloutChanged, request: SignOfLife, when: When): Decision {
   const attempt = attemptOf(rollout, request.attempt_id);
   if (attempt === undefined) return unknownAttempt(rollout, request.attempt_id);
   const attemptId = attempt.attempt_id;
@@ -190,7 +192,17 @@ function cancel(rollout: RolloutChanged, when: When): Decision {
   return accepted(finish(rollout, "cancelled", when), { attemptId });
 }
 
-function reserve(rollout: RolloutChanged, request: SequenceRequested): Decision {
+/** Hands out numbers; with an attempt named, its spans are what they are for, and show it alive. */
+function reserve(rollout: RolloutChanged, request: SequenceRequested, when: When): Decision {
+  const { attempt_id } = request;
+  const decision = handOut(rollout, request);
+  if (attempt_id === null || decision.rollout === undefined) return decision;
+  if (decision.verdict.outcome !== "accepted") return decision;
+  const alive = heartbeat(decision.rollout, { attempt_id, by_span: true }, when);
+  return { ...decision, rollout: alive.rollout };
+}
+
+function handOut(rollout: RolloutChanged, request: SequenceRequested): Decision {
   if (request.count < 0) {
     return voided(rollout, null, `count: read ${request.count}, must be at least 0`);
   }

@@ -578,6 +578,8 @@ export type SequenceRequested = {
   count: number;
   /** Raise the counter to at least this number first. */
   at_least: number | null;
+  /** Attempt whose first spans the numbers are for: a sign of its life as well; null: none. */
+  attempt_id: string | null;
 };
 
 /** An LLM call. */

@@ -98,10 +98,10 @@ export async function foldSpans(
     highest: (project, rolloutId) =>
       reads.highest(project, rolloutId, Date.now() + options.deadlineMs),
     async count(project) {
-      const [stored] = await Promise.all([
-        countBefore(project),
-        caughtUp(Date.now() + options.deadlineMs),
-      ]);
+      const deadline = Date.now() + options.deadlineMs;
+      const [stored] = await Promise.all([countBefore(project), caughtUp(deadline)]);
+      // What was read again may repeat what is counted in ClickHouse.
+      await reads.learnAll(project, deadline);
       return stored + index.count(project);
     },
     progress: () => ({ behind: [...tails.values()].reduce((sum, tail) => sum + tail.behind(), 0) }),
@@ -204,6 +204,12 @@ function readsOf({ index, codec, tails, stored, positions, rolloutOf }: Parts) {
     await Promise.all(asked);
   }
 
+  /** Of every rollout of the project that has spans here, once; those held whole need none. */
+  async function learnAll(project: string, deadline: number): Promise<void> {
+    const rollouts = index.rolloutsOf(project).map((id) => [project, id] as const);
+    await unlessAway(learnStored(rollouts, deadline));
+  }
+
   /** Of a span that the index has let go of again already. */
   async function firstInStore(value: SpanRecorded, at: Written, deadline: number) {
     await writtenUpTo(new Map([[at.partition, at.offset + 1]]), deadline);
@@ -238,7 +244,7 @@ function readsOf({ index, codec, tails, stored, positions, rolloutOf }: Parts) {
     );
   }
 
-  return { readUpTo, spansOf, highest, firsts };
+  return { readUpTo, spansOf, highest, firsts, learnAll };
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { SpanHead } from "../../schemas/span-head.ts";
-import { keyOf } from "../../schemas/topics.ts";
+import { keyOf, splitKey } from "../../schemas/topics.ts";
 
 /** A span as the log has it. */
 export type IndexedSpan = {
@@ -60,6 +60,8 @@ export type SpanIndex = {
   lose(place: { readonly partition: number; readonly offset: number }, timestamp: number): void;
   /** Whether repetitions of a rollout's spans are recognised here. */
   judges(project: string, rolloutId: string, enqueuedAt: number | undefined): boolean;
+  /** Rollouts of a project that have spans here. */
+  rolloutsOf(project: string): readonly string[];
   /** First spans of a project taken in since the start. */
   count(project: string): number;
   readonly bytes: number;
@@ -216,6 +218,8 @@ export function createSpanIndex(
       const entry = entries.get(key);
       return entry !== undefined && (entry.stored !== null || missingOf(key, enqueuedAt) === null);
     },
+    rolloutsOf: (project) =>
+      [...entries.keys()].map(splitKey).flatMap((key) => (key.project === project ? key.id : [])),
     remember(project, rolloutId, stored) {
       const entry = entries.get(keyOf(project, rolloutId));
       if (entry === undefined) return;

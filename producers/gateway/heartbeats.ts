@@ -18,6 +18,8 @@ export type Heartbeats = {
    * no status are sent at most once a second per attempt, or as often as its limit needs.
    */
   beat(project: string, rolloutId: string, attemptId: string): Promise<void>;
+  /** A sign of life that goes along with another request: until it is read, none beside it is sent. */
+  along(project: string, rolloutId: string, attemptId: string, request: Promise<void>): void;
 };
 
 /** Says that an attempt showed a sign of life. Never waits and never throws. */
@@ -47,22 +49,13 @@ export function createHeartbeats(
     return isLatest(rollout, attemptId) && waiting.has(rollout.status) ? "changes" : "sign";
   }
 
-  function send(key: string, project: string, rolloutId: string, attemptId: string): Promise<void> {
-    const at = now();
+  /** Notes when a sign of life was sent and, until it is read, that it is on its way. */
+  function note(key: string, at: number, request: Promise<void>): Promise<void> {
     // Moved to the end, so that the entries at the front are the oldest.
     last.delete(key);
     last.set(key, at);
     forget(last, at);
-    const value = {
-      project,
-      rollout_id: rolloutId,
-      request_id: hexId(32, null),
-      requested_at: at * 1000,
-      attempt_id: attemptId,
-      by_span: true,
-    };
-    const sent = rollouts
-      .submit([{ type: "HeartbeatRequested", value }])
+    const sent = request
       .then(
         () => metrics.heartbeats.inc({ outcome: "sent" }),
         (error) => {
@@ -75,10 +68,32 @@ export function createHeartbeats(
     return sent;
   }
 
+  function send(key: string, project: string, rolloutId: string, attemptId: string): Promise<void> {
+    const at = now();
+    const value = {
+      project,
+      rollout_id: rolloutId,
+      request_id: hexId(32, null),
+      requested_at: at * 1000,
+      attempt_id: attemptId,
+      by_span: true,
+    };
+    const read = rollouts.submit([{ type: "HeartbeatRequested", value }]);
+    return note(
+      key,
+      at,
+      read.then(() => undefined),
+    );
+  }
+
   return {
     effectOf,
+    along(project, rolloutId, attemptId, request) {
+      // Whoever waits for the request itself hears of a failure.
+      note(keyFor(project, rolloutId, attemptId), now(), request).catch(() => undefined);
+    },
     async beat(project, rolloutId, attemptId) {
-      const key = `${attemptId}\u0000${keyOf(project, rolloutId)}`;
+      const key = keyFor(project, rolloutId, attemptId);
       const effect = effectOf(project, rolloutId, attemptId);
       if (effect === "unknown") return;
       // One on its way does what this one would.
@@ -98,6 +113,10 @@ export function createHeartbeat(rollouts: Rollouts, { beat }: Heartbeats): Heart
     if (rollout === undefined || isFinished(rollout.status)) return;
     beat(project, rolloutId, attemptId).catch(() => undefined);
   };
+}
+
+function keyFor(project: string, rolloutId: string, attemptId: string): string {
+  return `${attemptId}\u0000${keyOf(project, rolloutId)}`;
 }
 
 /** Silence must not be noticed between two signs of life that are sent. */

@@ -52,10 +52,15 @@ export function createKeepSpans(ports: Ports): KeepSpans {
       if (attempts.some((span) => effect(span) === "unknown")) await rollouts.caughtUp();
       const starting = attempts.filter((span) => effect(span) === "starts");
       const changing = attempts.filter((span) => effect(span) === "changes");
-      const begun = starting.map(beat);
+      const numbered = withNumbers(starting, batch);
+      const numbering = sequences.number(project, batch.map(recordOf), numbered);
+      for (const [rolloutId, attemptId] of numbered) {
+        heartbeats.along(project, rolloutId, attemptId, numbering);
+      }
+      const begun = starting.filter((span) => !isAlive(numbered, span)).map(beat);
       // Whoever waits for the numbers below hears of a failure there.
       for (const beating of begun) beating.catch(() => undefined);
-      await sequences.number(project, batch.map(recordOf));
+      await numbering;
       if (changing.length === 0) await Promise.all([append(batch), ...begun]);
       else {
         const [isFirst] = await Promise.all([spans.add(batch), ...begun]);
@@ -67,6 +72,22 @@ export function createKeepSpans(ports: Ports): KeepSpans {
       }
     },
   };
+}
+
+/** By rollout, the starting attempt whose sign of life goes along with the request for numbers. */
+function withNumbers(starting: readonly Span[], batch: readonly Span[]): Map<string, string> {
+  const asking = new Set(
+    batch.flatMap(({ value }) => (value.sequence_id === null ? [value.rollout_id] : [])),
+  );
+  const attempts = new Map<string, string>();
+  for (const { value } of starting) {
+    if (asking.has(value.rollout_id)) attempts.set(value.rollout_id, value.attempt_id);
+  }
+  return attempts;
+}
+
+function isAlive(attempts: ReadonlyMap<string, string>, { value }: Span): boolean {
+  return attempts.get(value.rollout_id) === value.attempt_id;
 }
 
 function recordOf({ value }: Span): SpanRecorded {

@@ -26,7 +26,9 @@ export function fold(before: RolloutChanged | undefined, request: Request, at: n
   if (type === "SequenceRequested") {
     const first = Math.max(before.next_sequence_id, value.at_least ?? 0);
     const next_sequence_id = first + value.count;
-    return { ...verdictOf("accepted", { ...rollout, next_sequence_id }), sequenceId: first };
+    const numbered = { ...rollout, next_sequence_id };
+    const after = value.attempt_id === null ? numbered : running(numbered, at);
+    return { ...verdictOf("accepted", after), sequenceId: first };
   }
   if (type === "PatchRequested") return patched(rollout, value, at);
   if (type === "ClaimRequested" && value.forced) {
@@ -42,14 +44,22 @@ export function fold(before: RolloutChanged | undefined, request: Request, at: n
   if (value.attempt_id !== "latest" && value.attempt_id !== last.attempt_id) {
     return voided(before, "unknown", `no attempt ${value.attempt_id}`);
   }
-  const attempt = { ...last, status: "running", last_heartbeat_at: at };
-  const attempts = [...rollout.attempts.slice(0, -1), attempt];
   if (type !== "EndRequested") {
-    return verdictOf("accepted", { ...rollout, status: "running", attempts }, last.attempt_id);
+    return verdictOf("accepted", running(rollout, at), last.attempt_id);
   }
   const { status, error } = value;
-  attempt.status = status;
+  const attempt = { ...last, status, last_heartbeat_at: at };
+  const attempts = [...rollout.attempts.slice(0, -1), attempt];
   return verdictOf("accepted", { ...rollout, status, error, ended_at: at, attempts });
+}
+
+function running(rollout: RolloutChanged, at: number): RolloutChanged {
+  const attempts = rollout.attempts.map((attempt, i) =>
+    i < rollout.attempts.length - 1
+      ? attempt
+      : { ...attempt, status: "running", last_heartbeat_at: at },
+  );
+  return { ...rollout, status: "running", attempts };
 }
 
 function patched(rollout: RolloutChanged, request: PatchRequested, at: number): Answer {

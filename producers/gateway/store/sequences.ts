@@ -1,6 +1,6 @@
 import type { Request } from "../../../schemas/requests.ts";
 import { keyOf } from "../../../schemas/topics.ts";
-import type { RolloutChanged, SpanRecorded } from "../../../schemas/types.ts";
+import type { RolloutChanged, SequenceRequested, SpanRecorded } from "../../../schemas/types.ts";
 import type { Gateway } from "../context.ts";
 import { hexId } from "../ids.ts";
 
@@ -14,8 +14,14 @@ export type Sequences = {
   /**
    * Numbers the spans that have none, in their order, by one request a rollout. Spans of unknown
    * rollouts stay without.
+   *
+   * @param alive by rollout id, the attempt to which the request is a sign of life as well.
    */
-  number(project: string, spans: readonly SpanRecorded[]): Promise<void>;
+  number(
+    project: string,
+    spans: readonly SpanRecorded[],
+    alive?: ReadonlyMap<string, string>,
+  ): Promise<void>;
 };
 
 /**
@@ -31,12 +37,11 @@ export function createSequences(
   const request = (
     project: string,
     rollout_id: string,
-    count: number,
-    at_least: number | null,
+    asked: Pick<SequenceRequested, "count" | "at_least" | "attempt_id">,
     request_id = hexId(32, null),
   ): Request => {
     const ids = { project, rollout_id, request_id, requested_at: now() * 1000 };
-    return { type: "SequenceRequested", value: { ...ids, count, at_least } };
+    return { type: "SequenceRequested", value: { ...ids, ...asked } };
   };
 
   /** The least number that is above those of the rollout's spans; null: the counter is. */
@@ -64,14 +69,15 @@ export function createSequences(
       const rollout = rollouts.get(project, rolloutId);
       if (rollout !== undefined) {
         const above = await atLeast(project, rollout);
-        const asked = request(project, rolloutId, 1, above, requestId);
+        const one = { count: 1, at_least: above, attempt_id: null };
+        const asked = request(project, rolloutId, one, requestId);
         const [answer] = await rollouts.submit([asked]);
         if (answer?.sequenceId != null) return answer.sequenceId;
       }
       return unknown(project, rolloutId);
     },
 
-    async number(project, spans) {
+    async number(project, spans, alive) {
       const requests: Request[] = [];
       const waiting: SpanRecorded[][] = [];
       for (const [rolloutId, group] of byRollout(spans)) {
@@ -84,7 +90,9 @@ export function createSequences(
           0,
         );
         const above = Math.max(beside, (await atLeast(project, rollout)) ?? 0);
-        requests.push(request(project, rolloutId, without.length, above));
+        const attempt_id = alive?.get(rolloutId) ?? null;
+        const asked = { count: without.length, at_least: above, attempt_id };
+        requests.push(request(project, rolloutId, asked));
         waiting.push(without);
       }
       if (requests.length === 0) return;
