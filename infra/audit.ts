@@ -67,7 +67,9 @@ export async function audit(
 
 type Counted = {
   readonly spans: ReadonlySet<string>;
+  /** Of the newest revision of each rollout, as ClickHouse shows them. */
   readonly steps: ReadonlySet<string>;
+  /** Of the newest revision of each group. */
   readonly transitions: ReadonlySet<string>;
   /** Derived records beyond the first of their key. */
   readonly repeated: number;
@@ -75,52 +77,120 @@ type Counted = {
   uncredited(): number;
 };
 
+/** A derived record: what it is about, and the revision of the rollout or group it was written in. */
+type Derived = { readonly key: string; readonly of: string; readonly revision: number };
+
 async function countKafka(context: Context, project: string): Promise<Counted> {
-  const finished = new Set<string>();
-  const assembled = new Set<string>();
-  const spans = new Set<string>();
-  const steps = new Set<string>();
-  const transitions = new Set<string>();
-  const closed = new Set<string>();
-  const groupOfStep = new Map<string, string>();
-  let repeated = 0;
-  const addOnce = (set: Set<string>, key: string): void => {
-    if (set.has(key)) repeated += 1;
-    set.add(key);
+  const counts: Counts = {
+    finished: new Set(),
+    spans: new Set(),
+    steps: newestOf(),
+    transitions: newestOf(),
+    groupOfStep: new Map(),
+    withheld: new Set(),
   };
   await readAll(context, ({ record }) => {
     if (record === null || record.value === null || !("project" in record.value)) return;
-    if (record.value.project !== project) return;
-    if (record.type === "RolloutChanged" && isFinished(record.value.status)) {
-      finished.add(record.value.rollout_id);
-    } else if (record.type === "SpanRecorded") {
-      // A producer may append a span twice; its identity decides.
-      const { rollout_id, attempt_id, span_id } = record.value;
-      spans.add(`${rollout_id}\u0000${attempt_id}\u0000${span_id}`);
-    } else if (record.type === "StepRecorded") {
-      const { rollout_id, attempt_id, step_index, group_id } = record.value;
-      const key = `${rollout_id}\u0000${attempt_id}\u0000${step_index}`;
-      addOnce(steps, key);
-      groupOfStep.set(key, group_id);
-    } else if (record.type === "RolloutAssembled") addOnce(assembled, record.value.rollout_id);
-    else if (record.type === "TransitionRecorded") {
-      const { rollout_id, attempt_id, step_index, revision } = record.value;
-      addOnce(transitions, `${rollout_id}\u0000${attempt_id}\u0000${step_index}\u0000${revision}`);
-    } else if (record.type === "GroupClosed") {
-      addOnce(closed, `${record.value.group_id}\u0000${record.value.revision}`);
-    }
+    if (record.value.project === project) count(counts, record);
   });
+  const { finished, spans, groupOfStep, withheld } = counts;
+  const steps = counts.steps.newest();
+  const transitions = counts.transitions.newest();
+  const isCredited = (key: string, group: string): boolean =>
+    !counts.transitions.closed.has(group) || withheld.has(group) || transitions.has(key);
   return {
     spans,
     steps,
     transitions,
-    repeated,
-    unassembled: () => [...finished].filter((id) => !assembled.has(id)).length,
+    repeated: counts.steps.repeated() + counts.transitions.repeated(),
+    unassembled: () => [...finished].filter((id) => !counts.steps.closed.has(id)).length,
     uncredited: () =>
-      [...groupOfStep].filter(
-        ([key, group]) => closed.has(`${group}\u00000`) && !transitions.has(`${key}\u00000`),
-      ).length,
+      [...steps].filter((key) => !isCredited(key, groupOfStep.get(key) ?? "")).length,
   };
+}
+
+type Counts = {
+  readonly finished: Set<string>;
+  readonly spans: Set<string>;
+  readonly steps: Newest;
+  readonly transitions: Newest;
+  readonly groupOfStep: Map<string, string>;
+  /** Groups whose transitions were held back on purpose. */
+  readonly withheld: Set<string>;
+};
+
+function count(counts: Counts, record: NonNullable<Tailed["record"]>): void {
+  if (record.type === "RolloutChanged" && isFinished(record.value.status)) {
+    counts.finished.add(record.value.rollout_id);
+  } else if (record.type === "SpanRecorded") {
+    // A producer may append a span twice; its identity decides.
+    const { rollout_id, attempt_id, span_id } = record.value;
+    counts.spans.add(`${rollout_id}\u0000${attempt_id}\u0000${span_id}`);
+  } else if (record.type === "StepRecorded") {
+    const { rollout_id, revision, group_id } = record.value;
+    const key = stepKey(record.value);
+    counts.steps.add({ key, of: rollout_id, revision });
+    counts.groupOfStep.set(key, group_id);
+  } else if (record.type === "RolloutAssembled") {
+    counts.steps.close(record.value.rollout_id, record.value.revision);
+  } else if (record.type === "TransitionRecorded") {
+    const { group_id, revision } = record.value;
+    counts.transitions.add({ key: stepKey(record.value), of: group_id, revision });
+  } else if (record.type === "GroupClosed") {
+    counts.transitions.close(record.value.group_id, record.value.revision);
+    if (record.value.withheld > 0) counts.withheld.add(record.value.group_id);
+  }
+}
+
+type Newest = {
+  /** What was closed, with its newest revision. */
+  readonly closed: ReadonlyMap<string, number>;
+  add(one: Derived): void;
+  close(of: string, revision: number): void;
+  /** Keys of the newest revision of everything that was closed, and of what was not. */
+  newest(): Set<string>;
+  repeated(): number;
+};
+
+/** Collects derived records with their closings, of which a later revision takes the place of an earlier. */
+function newestOf(): Newest {
+  const seen = new Set<string>();
+  const all: Derived[] = [];
+  const closed = new Map<string, number>();
+  let repeated = 0;
+  const once = (id: string): boolean => {
+    const isNew = !seen.has(id);
+    if (!isNew) repeated += 1;
+    seen.add(id);
+    return isNew;
+  };
+  return {
+    closed,
+    add(one) {
+      if (once(`${one.key}\u0000${one.revision}`)) all.push(one);
+    },
+    close(of, revision) {
+      once(`closing\u0000${of}\u0000${revision}`);
+      closed.set(of, Math.max(revision, closed.get(of) ?? 0));
+    },
+    newest: () =>
+      new Set(
+        all.flatMap(({ key, of, revision }) =>
+          revision === (closed.get(of) ?? revision) ? [key] : [],
+        ),
+      ),
+    repeated: () => repeated,
+  };
+}
+
+type StepIdentity = {
+  readonly rollout_id: string;
+  readonly attempt_id: string;
+  readonly step_index: number;
+};
+
+function stepKey({ rollout_id, attempt_id, step_index }: StepIdentity): string {
+  return `${rollout_id}\u0000${attempt_id}\u0000${step_index}`;
 }
 
 function isFinished(status: string): boolean {

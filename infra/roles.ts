@@ -2,7 +2,8 @@ import type { AddressInfo, Socket } from "node:net";
 import type { FastifyInstance } from "fastify";
 import { assembleRollouts } from "../processors/assemble-rollouts.ts";
 import { assignCredit } from "../processors/assign-credit.ts";
-import { strategies } from "../processors/credit/registry.ts";
+import { strategyOf } from "../processors/credit/registry.ts";
+import { parseSelection } from "../processors/traces/selection.ts";
 import { trackRollouts } from "../processors/track-rollouts.ts";
 import { buildGateway } from "../producers/gateway/app.ts";
 import type { StoreSettings } from "../producers/gateway/store/settings.ts";
@@ -116,7 +117,7 @@ async function startGateway(context: Context, { port }: RoleOptions): Promise<St
     sql: (query, format) => readOnlySql(clickhouse, query, format),
     registry: context.metrics.registry,
     logger: context.logger,
-    strategies: strategies.map((strategy) => strategy.name),
+    choices: { checkCredit: strategyOf, checkSelection: parseSelection },
     store: storeSettings(values),
   });
   const address = await listen(app, values.LIGHTNING_HOST, port);

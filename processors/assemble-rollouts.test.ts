@@ -3,19 +3,21 @@ import { test } from "node:test";
 import fc from "fast-check";
 import type { SpanRecorded } from "../schemas/types.ts";
 import { assembleRollouts, idleLimit } from "./assemble-rollouts.ts";
-import { type Driven, drive, type Input } from "./drive.ts";
-import { input, markOf, t0, valuesOf } from "./fixtures.ts";
+import {
+  anyLog,
+  closingsOf,
+  mark,
+  shuffled,
+  span,
+  stepsOf,
+  week,
+  writtenSteps,
+} from "./assembly-fixtures.ts";
+import { type Driven, drive } from "./drive.ts";
+import { t0, valuesOf } from "./fixtures.ts";
 import { callOf, rewardOf, spanOf } from "./traces/fixtures.ts";
 
-const week = 7 * 86_400_000;
 const hour = 3_600_000;
-
-const span = (value: SpanRecorded, timestamp = t0) =>
-  input({ type: "SpanRecorded", value }, timestamp);
-const mark = (fields: Parameters<typeof markOf>[0] = {}, timestamp = t0) =>
-  input({ type: "AttemptEnded", value: markOf(fields) }, timestamp);
-const stepsOf = (driven: Driven) => valuesOf(driven.out, "StepRecorded");
-const closingsOf = (driven: Driven) => valuesOf(driven.out, "RolloutAssembled");
 
 test("each LLM call becomes a step with its reward, and the rollout is closed with counts", async () => {
   const driven = await drive(assembleRollouts, [
@@ -94,19 +96,14 @@ test("a rollout that ended before any attempt is closed without steps", async ()
   assert.deepEqual([closing?.attempt_id, closing?.status, closing?.steps], [null, "cancelled", 0]);
 });
 
-test("within the grace late spans still count, behind it they do not", async () => {
-  const late = (seconds: number) => span(callOf(`after ${seconds}`, 3, 4), t0 + seconds * 1000);
-  const driven = await drive(
-    assembleRollouts,
-    [span(callOf("a", 1, 2)), mark({ grace_seconds: 10 }), late(5), late(11)],
-    { until: t0 + week },
-  );
-  assert.deepEqual(
-    stepsOf(driven).map((step) => step.span_id),
-    ["a", "after 5"],
-  );
-  assert.equal(stepsOf(driven)[0]?.provenance.last_offset, 1);
-  assert.equal(driven.changelog.size, 0);
+test("a selection that cannot be read loses no rollout, and a reason names its field", async () => {
+  const selection = '{"agents": [{"match": "("}]}';
+  const driven = await drive(assembleRollouts, [span(callOf("a", 1, 2)), mark({ selection })]);
+  assert.deepEqual(writtenSteps(driven), ["0 a null"]);
+  const [omitted] = valuesOf(driven.out, "CallOmitted");
+  assert.deepEqual([omitted?.span_id, omitted?.reason], ["", "selection-invalid"]);
+  assert.match(omitted?.detail ?? "", /^selection\.agents\.0\.match: read \(/);
+  assert.deepEqual([closingsOf(driven)[0]?.steps, closingsOf(driven)[0]?.omitted], [1, 1]);
 });
 
 test("spans without an end are closed as abandoned after a day of silence", async () => {
@@ -119,6 +116,14 @@ test("spans without an end are closed as abandoned after a day of silence", asyn
   assert.equal(closing?.status, "abandoned");
   assert.equal(closing?.ended_at, (t0 + 20 * hour + idleLimit) * 1000);
   assert.deepEqual([closing?.steps, closing?.spans], [0, 2]);
+  assert.deepEqual([closing?.calls, closing?.omitted], [2, 2]);
+  assert.deepEqual(
+    valuesOf(driven.out, "CallOmitted").map(({ span_id, reason }) => [span_id, reason]),
+    [
+      ["a", "abandoned"],
+      ["b", "abandoned"],
+    ],
+  );
   assert.equal(driven.changelog.size, 0);
 });
 
@@ -153,6 +158,60 @@ test("a judge's calls inside a reward are no steps", async () => {
   );
 });
 
+test("each agent's calls carry its policy, and those of others a reason", async () => {
+  const agent = (name: string) => spanOf(name, 0, 9, { attributes: { "agent.name": name } });
+  const agents = [
+    { match: "^writer$", policy: "main" },
+    { match: "critic", policy: "" },
+  ];
+  const driven = await drive(assembleRollouts, [
+    ...["writer", "critic", "editor"].map((name) => span(agent(name))),
+    span(callOf("a", 1, 2, { parent_id: "writer" })),
+    span(callOf("b", 3, 4, { parent_id: "critic" })),
+    span(callOf("c", 5, 6, { parent_id: "editor" })),
+    mark({ selection: JSON.stringify({ agents }) }),
+  ]);
+  assert.deepEqual(
+    stepsOf(driven).map(({ span_id, agent: name, policy }) => [span_id, name, policy]),
+    [
+      ["a", "writer", "main"],
+      ["b", "critic", ""],
+    ],
+  );
+  const omitted = valuesOf(driven.out, "CallOmitted");
+  assert.deepEqual(
+    omitted.map(({ span_id, agent: name, reason, group_id }) => [span_id, name, reason, group_id]),
+    [["c", "editor", "not-selected", "g"]],
+  );
+  const [closing] = closingsOf(driven);
+  assert.deepEqual([closing?.calls, closing?.steps, closing?.omitted], [3, 2, 1]);
+  assert.equal(closing?.selection, JSON.stringify({ agents }));
+});
+
+test("every choice of a call is a step of its own", async () => {
+  const attributes = { "gen_ai.completion.1.content": "other" };
+  const driven = await drive(assembleRollouts, [span(callOf("a", 1, 2, { attributes })), mark()]);
+  const said = stepsOf(driven).map((step) => [step.step_index, step.choice, step.completion]);
+  assert.deepEqual(said[1], [1, 1, '{"role":"assistant","content":"other"}']);
+  assert.deepEqual([said.length, closingsOf(driven)[0]?.calls], [2, 1]);
+});
+
+test("a reward that finds no call is counted", async () => {
+  const selection = '{"reward_match": "turn"}';
+  const rewards = [span(rewardOf("r1", 3, 0.5)), span(rewardOf("r2", 4, 1))];
+  const driven = await drive(assembleRollouts, [
+    span(callOf("a", 1, 2)),
+    ...rewards,
+    mark({ selection }),
+  ]);
+  assert.deepEqual(writtenSteps(driven), ["0 a 0.5"]);
+  assert.deepEqual(stepsOf(driven)[0]?.reward_spans, ["r1"]);
+  assert.deepEqual(
+    [closingsOf(driven)[0]?.reward, closingsOf(driven)[0]?.unmatched_rewards],
+    [1, 1],
+  );
+});
+
 test("sequence ids order the steps when every call has its own, else the start times do", async () => {
   const order = async (...sequences: (number | null)[]) => {
     const calls = sequences.map((sequence_id, i) => callOf(`${i}`, i, i + 0.5, { sequence_id }));
@@ -170,34 +229,6 @@ test("a key that is not the rollout's is refused, naming it", async () => {
   const wrong = { ...span(callOf("a", 1, 2)), key: "x" };
   await assert.rejects(drive(assembleRollouts, [wrong]), /key: read x, must be default\/ro/);
 });
-
-const anySpan: fc.Arbitrary<SpanRecorded> = fc
-  .record({
-    id: fc.constantFrom("a", "b", "c", "d", "e", "f", "g"),
-    kind: fc.nat(3),
-    start: fc.nat(6),
-    length: fc.nat(3),
-    parent: fc.option(fc.constantFrom("a", "b", "c", "d", "missing")),
-    sequence: fc.option(fc.nat(8)),
-    attempt: fc.constantFrom("at", "at", "at", "old"),
-    response: fc.option(fc.constantFrom("x", "y"), { nil: undefined }),
-    value: fc.constantFrom(0, 0.5, 1, Number.NaN),
-  })
-  .map(({ id, kind, start, length, parent, sequence, attempt, response, value }) => {
-    const fields = { parent_id: parent, sequence_id: sequence, attempt_id: attempt };
-    const attributes = response === undefined ? {} : { "gen_ai.response.id": response };
-    if (kind < 2) return callOf(id, start, start + length, { ...fields, attributes });
-    return kind === 2
-      ? rewardOf(id, start, value, fields)
-      : spanOf(id, start, start + length, { ...fields, attributes: { "agent.name": id } });
-  });
-
-const shuffled = fc.array(anySpan, { maxLength: 12 }).chain((spans) =>
-  fc.record({
-    spans: fc.constant(spans),
-    order: fc.shuffledSubarray([...spans, ...spans.slice(0, 3)], { minLength: spans.length }),
-  }),
-);
 
 /** What was written, without the places in the log the parts came from. */
 function saidBy(driven: Driven): unknown {
@@ -223,32 +254,6 @@ test("any arrival order and any duplicates give the same steps", async () => {
     { numRuns: 100 },
   );
 });
-
-const anyLog: fc.Arbitrary<Input[]> = fc
-  .tuple(
-    fc.array(fc.tuple(anySpan, fc.constantFrom("ro", "ro2"), fc.nat(5000)), { maxLength: 12 }),
-    fc.array(
-      fc.record({ final: fc.boolean(), grace_seconds: fc.constantFrom(0, 3), at: fc.nat(12) }),
-    ),
-  )
-  .map(([spans, marks]) => {
-    let time = t0;
-    const log = spans.map(([value, rollout_id, wait]) => {
-      time += wait;
-      return span({ ...value, rollout_id }, time);
-    });
-    for (const { at, final, grace_seconds } of marks) {
-      const timestamp = log[at - 1]?.timestamp ?? t0;
-      const fields = {
-        final,
-        grace_seconds,
-        attempt_id: final ? "at" : "old",
-        ended_at: timestamp * 1000,
-      };
-      if (at <= log.length) log.splice(at, 0, mark(fields, timestamp) as never);
-    }
-    return log;
-  });
 
 test("crashing anywhere changes nothing", async () => {
   const places = fc.array(fc.nat(20));

@@ -1,28 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { RolloutAssembled } from "../schemas/types.ts";
+import type { Tagged } from "../schemas/records.ts";
 import { assignCredit, closedFor } from "./assign-credit.ts";
-import { type Driven, drive, type Input } from "./drive.ts";
-import { input, memberOf, stepOf, t0, valuesOf } from "./fixtures.ts";
+import { groupsOf, member, rowsOf, step, whole } from "./credit/log-fixtures.ts";
+import { drive, type Input } from "./drive.ts";
+import { grpo, input, memberOf, stepOf, t0 } from "./fixtures.ts";
 
 const month = 31 * 86_400_000;
-
-const member = (fields: RolloutAssembled, timestamp = t0) =>
-  input({ type: "RolloutAssembled", value: fields }, timestamp);
-const step = (...of: Parameters<typeof stepOf>) =>
-  input({ type: "StepRecorded", value: stepOf(...of) });
-
-/** A member with as many steps, the last one rewarded. */
-function whole(id: string, steps: number, reward: number | null, fields = {}): Input[] {
-  const given = Array.from({ length: steps }, (_, i) =>
-    step(id, i, i === steps - 1 ? reward : null),
-  );
-  return [...given, member(memberOf(id, steps, reward, fields))];
-}
-
-const rowsOf = (driven: Driven) => valuesOf(driven.out, "TransitionRecorded");
-const groupsOf = (driven: Driven) => valuesOf(driven.out, "GroupClosed");
 
 test("a whole group becomes a transition per step and a closing record with exact counts", async () => {
   const driven = await drive(assignCredit, [...whole("a", 2, 1), ...whole("b", 1, 0)]);
@@ -77,10 +62,12 @@ test("a group with missing members is closed at its deadline with those who are 
 });
 
 test("who comes after the group was closed does not open it again", async () => {
-  const late = whole("b", 1, 0).map((record) => ({ ...record, timestamp: t0 + 61_000 }));
-  const driven = await drive(assignCredit, [...whole("a", 1, 1), ...late], { until: t0 + month });
+  const fields = { group_size: 3 };
+  const late = whole("c", 1, 0, fields).map((record) => ({ ...record, timestamp: t0 + 61_000 }));
+  const log = [...whole("a", 1, 1, fields), ...whole("b", 1, 0, fields), ...late];
+  const driven = await drive(assignCredit, log, { until: t0 + month });
   assert.equal(groupsOf(driven).length, 1);
-  assert.equal(rowsOf(driven).length, 1);
+  assert.equal(rowsOf(driven).length, 2);
   assert.equal(driven.changelog.size, 0);
 });
 
@@ -113,7 +100,7 @@ test("steps whose rollout is never closed do not stay for ever", async () => {
 for (const [what, record, message] of [
   [
     "an unknown strategy",
-    member(memberOf("a", 0, 1, { credit: { strategy: "ppo", parameters: {} } })),
+    member(memberOf("a", 0, 1, { credit: { strategy: "ppo", parameters: {}, options: {} } })),
     /credit.strategy: read ppo, allowed are final-reward/,
   ],
   ["a reward that is no number", member(memberOf("a", 0, Number.NaN)), /reward: read NaN/],
@@ -121,6 +108,21 @@ for (const [what, record, message] of [
     "a deadline that is no number",
     member(memberOf("a", 0, 1, { group_deadline_seconds: Number.NaN })),
     /group_deadline_seconds: read NaN/,
+  ],
+  [
+    "a grace that is no number",
+    member(memberOf("a", 0, 1, { grace_seconds: Number.NaN })),
+    /grace_seconds: read NaN/,
+  ],
+  [
+    "an option that does not exist",
+    member(memberOf("a", 0, 1, { credit: { ...grpo, options: { equal: "keep" } } })),
+    /credit.options.equal: group-relative has no such one, only equal_rewards/,
+  ],
+  [
+    "token ids cut short",
+    input({ type: "StepRecorded", value: { ...stepOf("a", 0, 1), response_ids: Buffer.alloc(5) } }),
+    /response_ids: read 5 bytes, must be a multiple of 4/,
   ],
   [
     "another key",
@@ -143,7 +145,7 @@ const anyMembers = fc
       whole(`m${i}`, steps, reward, {
         group_size: members.length,
         ended_at: (t0 + i) * 1000,
-        credit: { strategy: "leave-one-out", parameters: {} },
+        credit: { strategy: "leave-one-out", parameters: {}, options: {} },
       }),
     ),
   );
@@ -201,3 +203,42 @@ test("every open group reaches its end", async () => {
     { numRuns: 60 },
   );
 });
+
+/** Folds records over rows that count how often they are looked at; a scan counts as all of them. */
+function looksAt(log: readonly Input[]): number {
+  const rows = new Map<string, Tagged<"StepRecorded" | "RolloutAssembled" | "GroupNoted">>();
+  let looks = 0;
+  const counting = new Proxy(rows, {
+    get(target, name) {
+      if (name === "size") return target.size;
+      looks += name === "get" || name === "has" ? 1 : target.size;
+      const found: unknown = Reflect.get(target, name);
+      return typeof found === "function" ? found.bind(target) : found;
+    },
+  });
+  for (const [offset, record] of log.entries()) {
+    const at = { partition: 0, offset, timestamp: t0 };
+    const event = { ...record, at } as Parameters<typeof assignCredit.step>[1];
+    const { put = [], drop = [] } = assignCredit.step(counting, event);
+    if (drop === "all") rows.clear();
+    else for (const id of drop) rows.delete(id);
+    for (const [id, row] of put) rows.set(id, row);
+  }
+  return looks;
+}
+
+for (const [members, steps] of [
+  [400, 5],
+  [4, 500],
+] as const) {
+  test(`a group of ${members} members with ${steps} steps costs a fixed number of looks per record`, () => {
+    const group = Array.from({ length: members }, (_, i) =>
+      whole(`m${i}`, steps, i, { group_size: members }),
+    );
+    const behind = group.map((log) => [...log.slice(-1), ...log.slice(0, -1)]);
+    for (const log of [group.flat(), behind.flat()]) {
+      const looks = looksAt(log);
+      assert.ok(looks <= 12 * log.length, `${looks} looks for ${log.length} records`);
+    }
+  });
+}

@@ -18,7 +18,7 @@ import type { Emitted } from "./processor.ts";
 /** The log time tests begin at, ms. */
 export const t0 = 1_700_000_000_000;
 
-export const grpo: Credit = { strategy: "group-relative", parameters: {} };
+export const grpo: Credit = { strategy: "group-relative", parameters: {}, options: {} };
 
 const config: EnqueueRequested["config"] = {
   timeout_seconds: null,
@@ -53,6 +53,7 @@ export function enqueueOf(
     group_size: 1,
     group_deadline_seconds: 60,
     credit: grpo,
+    selection: "{}",
     start: false,
     worker_id: null,
     ...fields,
@@ -101,6 +102,7 @@ export function markOf(fields: Partial<AttemptEnded> = {}): AttemptEnded {
     group_size: 1,
     group_deadline_seconds: 60,
     credit: grpo,
+    selection: "{}",
     grace_seconds: 0,
     metadata: "{}",
     enqueued_at: (t0 - 9000) * 1000,
@@ -144,6 +146,14 @@ export function stepOf(
     end_time: step_index,
     reward,
     rewards: {},
+    policy: "",
+    choice: 0,
+    state_id: null,
+    potential: null,
+    temperature: null,
+    top_p: null,
+    reward_spans: [],
+    revision: 0,
     provenance,
   };
 }
@@ -167,11 +177,18 @@ export function memberOf(
     resources_id: "rs-1",
     resources_version: 7,
     credit: grpo,
+    selection: "{}",
     steps,
+    calls: steps,
+    omitted: 0,
     spans: steps,
     reward,
     rewards: {},
     invalid_rewards: 0,
+    unmatched_rewards: 0,
+    late_rewards: 0,
+    grace_seconds: 0,
+    revision: 0,
     enqueued_at: t0 * 1000,
     ended_at: t0 * 1000,
     metadata: "{}",

@@ -55,15 +55,22 @@ export const topics = {
   steps: {
     name: "steps",
     key: "project/group id",
-    records: ["StepRecorded", "RolloutAssembled"],
+    records: ["StepRecorded", "RolloutAssembled", "CallOmitted", "CreditAssigned"],
     partitions: "groups",
     cleanup: "delete",
   },
   transitions: {
     name: "transitions",
     key: "project/group id",
-    records: ["TransitionRecorded", "GroupClosed"],
+    records: ["TransitionRecorded", "GroupClosed", "CallOmitted"],
     partitions: "trainers",
+    cleanup: "delete",
+  },
+  "credit-requests": {
+    name: "credit-requests",
+    key: "project/group id",
+    records: ["CreditRequested"],
+    partitions: "groups",
     cleanup: "delete",
   },
   resources: {

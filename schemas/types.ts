@@ -10,6 +10,10 @@ export type AssemblyClosed = {
   late: number;
   /** Offset in spans of the final mark. */
   mark_offset: number;
+  /** Last revision that was written. */
+  revision: number;
+  /** Digest of the steps, reasons and rewards of that revision; empty once the grace is over. */
+  written: string;
 };
 
 /** How rewards become advantages; the names of processors/credit/. */
@@ -18,6 +22,8 @@ export type Credit = {
   strategy: string;
   /** Numbers the strategy takes, e.g. gamma. */
   parameters: { [name: string]: number };
+  /** Words the strategy takes, e.g. the fallback of an external one. */
+  options: { [name: string]: string };
 };
 
 /** The mark behind everything an attempt's agent had acknowledged; written once per attempt by track-rollouts. */
@@ -50,6 +56,8 @@ export type AttemptEnded = {
   group_deadline_seconds: number;
   /** Credit strategy carried by the rollout. */
   credit: Credit;
+  /** Which calls become steps and how rewards are matched to them: JSON object, read by processors/traces/selection.ts. */
+  selection: string;
   /** How long late spans still count. */
   grace_seconds: number;
   /** JSON object of the rollout. */
@@ -142,6 +150,44 @@ export type BatchTrained = {
   trained_at: number;
 };
 
+/** Where in the log a derived record comes from. */
+export type Provenance = {
+  /** Topic of the first and last source record. */
+  topic: string;
+  /** Partition. */
+  partition: number;
+  /** Offset of the first source record. */
+  first_offset: number;
+  /** Offset of the last source record. */
+  last_offset: number;
+};
+
+/** Why an LLM call gave no transition, or a rollout none at all. */
+export type CallOmitted = {
+  /** Namespace of the experiment; part of every key. */
+  project: string;
+  /** The rollout this is about. */
+  rollout_id: string;
+  /** Group of the rollout; the Kafka key. */
+  group_id: string;
+  /** The attempt that counts. */
+  attempt_id: string;
+  /** Span of the call; empty when the reason is about the whole rollout. */
+  span_id: string;
+  /** Name of the agent that made the call; empty when unknown. */
+  agent: string;
+  /** Model name; empty when unknown. */
+  model: string;
+  /** One of the reasons of processors/traces/omissions.ts, e.g. not-selected. */
+  reason: string;
+  /** The reason in words, with what was read. */
+  detail: string;
+  /** Revision of the steps or transitions it belongs to. */
+  revision: number;
+  /** Where the call and the mark stand in spans. */
+  provenance: Provenance;
+};
+
 /** Asks to cancel a rollout that has not finished. */
 export type CancelRequested = {
   /** Namespace of the experiment; part of every key. */
@@ -168,6 +214,80 @@ export type ClaimRequested = {
   worker_id: string | null;
   /** True: start an attempt whatever the rollout's status and number of attempts. */
   forced: boolean;
+};
+
+/** Credit of one rollout. */
+export type CreditOfMember = {
+  /** The rollout. */
+  rollout_id: string;
+  /** One per step, in order; finite. */
+  advantages: (number)[];
+  /** One per step, or empty: the same as the advantages. */
+  returns: (number)[];
+};
+
+/** What an external strategy answers to CreditRequested. */
+export type CreditAssigned = {
+  /** Namespace of the experiment; part of every key. */
+  project: string;
+  /** The group; the Kafka key. */
+  group_id: string;
+  /** Revision it was asked for. */
+  revision: number;
+  /** Every member of the request. */
+  members: (CreditOfMember)[];
+};
+
+/** A step of a member, as an external strategy sees it. */
+export type CreditStep = {
+  /** Position in the rollout. */
+  step_index: number;
+  /** Span of the call. */
+  span_id: string;
+  /** Name of the agent; empty when unknown. */
+  agent: string;
+  /** Resource the call trains; empty when none. */
+  policy: string;
+  /** What the model saw, as JSON text (OpenAI messages). */
+  messages: string;
+  /** What it generated, as JSON text (an OpenAI message). */
+  completion: string;
+  /** Tokens of the action. */
+  response_tokens: number;
+  /** Reward matched to it; null when none. */
+  reward: number | null;
+  /** Named dimensions. */
+  rewards: { [name: string]: number };
+};
+
+/** A rollout of a group, as an external strategy sees it. */
+export type CreditMember = {
+  /** The rollout. */
+  rollout_id: string;
+  /** Final reward; null when none. */
+  reward: number | null;
+  /** Status the rollout ended with. */
+  status: string;
+  /** JSON object of the rollout. */
+  metadata: string;
+  /** In order. */
+  steps: (CreditStep)[];
+};
+
+/** A closed group whose credit somebody else's processor is to compute; it answers with CreditAssigned in steps, under the same key. */
+export type CreditRequested = {
+  /** Namespace of the experiment; part of every key. */
+  project: string;
+  /** The group; the Kafka key. */
+  group_id: string;
+  /** Which revision of the group; the answer must repeat it. */
+  revision: number;
+  /** Strategy, parameters and options the group asked for. */
+  credit: Credit;
+  /** Log time after which the fallback is used. */
+  deadline: number;
+  /** The group, by rollout id. */
+  members: (CreditMember)[];
 };
 
 /** A record that can never succeed, kept whole. */
@@ -262,6 +382,8 @@ export type EnqueueRequested = {
   group_deadline_seconds: number;
   /** Strategy in force for the project when it was enqueued. */
   credit: Credit;
+  /** Which calls become steps and how rewards are matched to them: JSON object, read by processors/traces/selection.ts. */
+  selection: string;
   /** True: claim it in the same step, never queued. */
   start: boolean;
   /** Who starts it, with start. */
@@ -282,6 +404,8 @@ export type GroupClosed = {
   members: (string)[];
   /** Rows sent before this one. */
   transitions: number;
+  /** Transitions not written because the credit strategy's options withhold them. */
+  withheld: number;
   /** Mode of the group's rollouts. */
   mode: string | null;
   /** Resource set the group ran with. */
@@ -302,6 +426,8 @@ export type GroupClosed = {
   closed_at: number;
   /** 0; larger when a late reward revised the group. */
   revision: number;
+  /** Transitions that the revision before had; 0 when there were none, -1 when it is not known. */
+  replaces: number;
 };
 
 /** Row of a group in assign-credit: when it is due, or that it was closed. */
@@ -316,6 +442,14 @@ export type GroupNoted = {
   group_size: number;
   /** Rollout ids of the members that are there with all their steps. */
   members: (string)[];
+  /** Last revision that was written. */
+  revision: number;
+  /** Transitions of that revision. */
+  transitions: number;
+  /** Digest of what was written last, so that an equal revision is not written again. */
+  written: string;
+  /** When an external strategy was asked; null when it was not. */
+  asked_at: number | null;
 };
 
 /** Row in the trainer's changelog, beside the last record of each recent batch: deliveries of a group, and that it needs no more. */
@@ -388,6 +522,8 @@ export type ProjectConfigured = {
   version: number;
   /** Credit strategy of new rollouts. */
   credit: Credit;
+  /** Which calls become steps and how rewards are matched to them: JSON object, read by processors/traces/selection.ts. */
+  selection: string;
   /** Deadline of incomplete groups. */
   group_deadline_seconds: number;
   /** How long late spans count. */
@@ -428,18 +564,6 @@ export type ResourcesUpdated = {
   request_id: string | null;
 };
 
-/** Where in the log a derived record comes from. */
-export type Provenance = {
-  /** Topic of the first and last source record. */
-  topic: string;
-  /** Partition. */
-  partition: number;
-  /** Offset of the first source record. */
-  first_offset: number;
-  /** Offset of the last source record. */
-  last_offset: number;
-};
-
 /** Closes a rollout on steps: how many steps were sent, and what its group needs to know. */
 export type RolloutAssembled = {
   /** Namespace of the experiment; part of every key. */
@@ -464,8 +588,14 @@ export type RolloutAssembled = {
   resources_version: number | null;
   /** Credit strategy carried by the rollout. */
   credit: Credit;
+  /** Which calls become steps and how rewards are matched to them: JSON object, read by processors/traces/selection.ts. */
+  selection: string;
   /** Step records sent before this one. */
   steps: number;
+  /** LLM calls its spans hold; steps may be fewer, for the reasons in CallOmitted. */
+  calls: number;
+  /** CallOmitted records written for it. */
+  omitted: number;
   /** Distinct spans read. */
   spans: number;
   /** Final reward: the last one emitted; null when none. */
@@ -474,6 +604,14 @@ export type RolloutAssembled = {
   rewards: { [name: string]: number };
   /** Rewards that were not finite numbers and were left out. */
   invalid_rewards: number;
+  /** Rewards that found no call. */
+  unmatched_rewards: number;
+  /** Rewards that came behind the mark and within the grace. */
+  late_rewards: number;
+  /** How long after its end late spans may still revise it, as its mark says; 0: not at all, its group need not be kept. */
+  grace_seconds: number;
+  /** 0; grows by 1 with each late reward that changes the steps. */
+  revision: number;
   /** Log time of the enqueue. */
   enqueued_at: number | null;
   /** Log time of the end. */
@@ -540,6 +678,8 @@ export type RolloutChanged = {
   group_deadline_seconds: number;
   /** Credit strategy carried by the rollout. */
   credit: Credit;
+  /** Which calls become steps and how rewards are matched to them: JSON object, read by processors/traces/selection.ts. */
+  selection: string;
   /** Log time of the enqueue. */
   enqueued_at: number;
   /** The FIFO order: when its enqueue was asked for, or the log time of its last return to the queue. */
@@ -582,6 +722,18 @@ export type SequenceRequested = {
   attempt_id: string | null;
 };
 
+/** A further choice of a call that asked for several (n > 1). */
+export type Choice = {
+  /** What it generated, as JSON text (an OpenAI message). */
+  completion: string;
+  /** Token ids of the action, int32 little endian. */
+  response_ids: Uint8Array;
+  /** Log-probability of each action token when sampled, float32 little endian; empty when unknown. */
+  logprobs: Uint8Array;
+  /** Why generation stopped. */
+  finish_reason: string | null;
+};
+
 /** An LLM call. */
 export type Call = {
   /** Span of the call. */
@@ -616,6 +768,26 @@ export type Call = {
   start_time: number;
   /** End of the call. */
   end_time: number;
+  /** Id the agent gave the state it acted in (lightning.state.id); null when none. */
+  state_id: string | null;
+  /** Potential of that state the agent emitted (lightning.state.potential); null when none. */
+  potential: number | null;
+  /** Sampling temperature asked for; null when unknown. */
+  temperature: number | null;
+  /** Nucleus sampling bound asked for; null when unknown. */
+  top_p: number | null;
+  /** Why the call failed; null when it did not. */
+  error: string | null;
+  /** Choices 1 and on; choice 0 stands above. */
+  choices: (Choice)[];
+};
+
+/** What a span says it is about: spans with this attribute value. */
+export type Link = {
+  /** Attribute name; trace_id and span_id mean the span's own ids. */
+  key: string;
+  /** Value it must have. */
+  value: string;
 };
 
 /** Row of an open rollout in assemble-rollouts: what a span contributes, the rest of it already read. */
@@ -650,6 +822,14 @@ export type SpanKept = {
   tool: string | null;
   /** Log time of the record kept. */
   received_at: number;
+  /** Name of the span. */
+  name: string;
+  /** Trace of the span. */
+  trace_id: string;
+  /** Whose clock the times are of: host of the resource, empty when unknown. */
+  clock: string;
+  /** agentlightning.link.*: all must match. */
+  links: (Link)[];
 };
 
 /** A flat attribute map split by value type, so that no value costs a union and numbers keep their kind. */
@@ -808,6 +988,22 @@ export type StepRecorded = {
   reward: number | null;
   /** Other named dimensions of that reward. */
   rewards: { [name: string]: number };
+  /** Name of the resource this call trains, by the selection; empty when it names none. */
+  policy: string;
+  /** Which choice of the call, from 0. */
+  choice: number;
+  /** Id the agent gave the state it acted in (lightning.state.id); null when none. */
+  state_id: string | null;
+  /** Potential of that state the agent emitted (lightning.state.potential); null when none. */
+  potential: number | null;
+  /** Sampling temperature asked for; null when unknown. */
+  temperature: number | null;
+  /** Nucleus sampling bound asked for; null when unknown. */
+  top_p: number | null;
+  /** Spans of the rewards matched to it. */
+  reward_spans: (string)[];
+  /** 0; a revised step replaces the one with a smaller revision. */
+  revision: number;
   /** Where the call and the mark stand in spans. */
   provenance: Provenance;
 };
@@ -890,6 +1086,20 @@ export type TransitionRecorded = {
   reward: number | null;
   /** Named dimensions. */
   rewards: { [name: string]: number };
+  /** Name of the resource this call trains, by the selection; empty when it names none. */
+  policy: string;
+  /** Which choice of the call, from 0. */
+  choice: number;
+  /** Id the agent gave the state it acted in (lightning.state.id); null when none. */
+  state_id: string | null;
+  /** Potential of that state the agent emitted (lightning.state.potential); null when none. */
+  potential: number | null;
+  /** Sampling temperature asked for; null when unknown. */
+  temperature: number | null;
+  /** Nucleus sampling bound asked for; null when unknown. */
+  top_p: number | null;
+  /** Spans of the rewards matched to it. */
+  reward_spans: (string)[];
   /** Final reward of the rollout; null when none. */
   rollout_reward: number | null;
   /** Return from this step on, by the strategy. */
@@ -971,9 +1181,15 @@ export type RecordTypes = {
 
   BatchTrained: BatchTrained;
 
+  CallOmitted: CallOmitted;
+
   CancelRequested: CancelRequested;
 
   ClaimRequested: ClaimRequested;
+
+  CreditAssigned: CreditAssigned;
+
+  CreditRequested: CreditRequested;
 
   DeadLettered: DeadLettered;
 
@@ -1032,9 +1248,15 @@ export const schemaFiles = {
 
   BatchTrained: "batch-trained.avsc",
 
+  CallOmitted: "call-omitted.avsc",
+
   CancelRequested: "cancel-requested.avsc",
 
   ClaimRequested: "claim-requested.avsc",
+
+  CreditAssigned: "credit-assigned.avsc",
+
+  CreditRequested: "credit-requested.avsc",
 
   DeadLettered: "dead-lettered.avsc",
 

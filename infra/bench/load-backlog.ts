@@ -116,7 +116,8 @@ function enqueued(
     metadata: "{}",
     ...groupOf(job, index),
     group_deadline_seconds: 3600,
-    credit: { strategy: "group-relative", parameters: {} },
+    credit: { strategy: "group-relative", parameters: {}, options: {} },
+    selection: "{}",
     start: false,
     worker_id: null,
   };

@@ -216,7 +216,7 @@ test("records that decode but make no sense are refused by name, and harm nobody
     ...(await place("requests", [{ what: "another's key", value: request }])),
     ...(await place("spans", [{ what: "another's key", value: span }])),
   ];
-  const credit = { strategy: "wishful", parameters: {} };
+  const credit = { strategy: "wishful", parameters: {}, options: {} };
   const value = memberOf("r", 0, 1, { group_id: "wishful", group_size: 1, credit });
   const closing = codec.encode("steps", { type: "RolloutAssembled", value });
   const key = Buffer.from("default/wishful");

@@ -10,7 +10,8 @@ import { openLogEnds } from "./log-ends.ts";
 /** Settings of a project nobody configured: GRPO, which is final-reward for a rollout on its own. */
 export const defaultSettings: Omit<ProjectConfigured, "project" | "updated_at"> = {
   version: 0,
-  credit: { strategy: "group-relative", parameters: {} },
+  credit: { strategy: "group-relative", parameters: {}, options: {} },
+  selection: "{}",
   group_deadline_seconds: 3600,
   grace_seconds: 0,
 };

@@ -8,5 +8,7 @@ import { type Strategy, toAllSteps } from "./strategy.ts";
 export const finalReward: Strategy = {
   name: "final-reward",
   parameters: {},
+  options: {},
+  needsGroup: () => false,
   assign: (members) => members.map((member) => toAllSteps(member, member.reward, member.reward)),
 };

@@ -1,145 +1,117 @@
 import type { Tagged } from "../../schemas/records.ts";
-import { splitKey } from "../../schemas/topics.ts";
-import type {
-  GroupClosed,
-  RolloutAssembled,
-  StepRecorded,
-  TransitionRecorded,
-} from "../../schemas/types.ts";
-import { strategyOf } from "./registry.ts";
-import { type Assigned, meanOf, sampleStdOf } from "./strategy.ts";
+import { type ChosenStrategy, strategyOf } from "./registry.ts";
+import { type Closing, closedOf, omittedOf, type Shared, transitionsOf } from "./rows.ts";
+import {
+  creditOf,
+  inOrder,
+  memberOf,
+  type Sampled,
+  samplesOf,
+  type WholeMember,
+} from "./sampling.ts";
+import type { Assigned, Withheld } from "./strategy.ts";
 
-/** A rollout of the group with all its steps, in order. */
-export type WholeMember = {
-  readonly rollout: RolloutAssembled;
-  readonly steps: readonly StepRecorded[];
-};
-
-/** How a group was closed. */
-export type Closing = {
-  readonly reason: "complete" | "deadline";
-  readonly groupSize: number;
-  /** Log time, µs. */
-  readonly closedAt: number;
-};
+export type Credited = "TransitionRecorded" | "CallOmitted" | "GroupClosed";
 
 /**
- * The transitions of a group and its closing record, in a fixed order (rollout id, step).
- *
- * A member without a reward counts as 0, the reference's fill value. A member that neither took a
- * step nor has a reward (cancelled in the queue, say) is no sample of the policy: it is a member but
- * has no part in the baseline.
+ * The transitions of a group, why some of its steps give none, and its closing record, in a fixed
+ * order (rollout id, step). `answer` is what an external strategy assigned to the samples, in that
+ * order; without one it falls back.
  */
 export function creditGroup(
   members: readonly WholeMember[],
   key: string,
   closing: Closing,
-): Tagged<"TransitionRecorded" | "GroupClosed">[] {
-  const inOrder = members.toSorted((a, b) =>
-    a.rollout.rollout_id < b.rollout.rollout_id ? -1 : 1,
-  );
-  const samples = inOrder.filter(
-    ({ rollout, steps }) => steps.length > 0 || rollout.reward !== null,
-  );
-  const rewards = samples.map(({ rollout }) => rollout.reward ?? 0);
-  const { strategy, parameters } = strategyOf(creditOf(inOrder));
-  const credit = { strategy: strategy.name, parameters };
-  const assigned = strategy.assign(
-    samples.map(({ steps }, i) => ({
-      reward: rewards[i] ?? 0,
-      stepRewards: steps.map((step) => step.reward),
-    })),
-    parameters,
-  );
-  const shared = { group_size: closing.groupSize, group_members: samples.length, credit };
-  const rows = samples.flatMap((member, i) => transitionsOf(member, assigned[i], shared));
-  const { project, id } = splitKey(key);
-  const closed: GroupClosed = {
-    project,
-    group_id: id,
-    ...closedOf(inOrder, rows, closing),
-    ...spreadOf(inOrder),
-    equal_rewards: areEqual(rewards),
+  answer: readonly Assigned[] | null = null,
+): Tagged<Credited>[] {
+  const ordered = inOrder(members);
+  const chosen = strategyOf(creditOf(ordered));
+  const sampled = samplesOf(ordered, chosen.options);
+  const { samples } = sampled;
+  const assigned =
+    answer ?? chosen.strategy.assign(samples.map(memberOf), chosen.parameters, chosen.options);
+  const reasons = withheldOf(sampled, assigned, closing, chosen, answer !== null);
+  const credit = creditUsed(chosen, answer !== null);
+  const shared: Shared = {
+    group_size: closing.groupSize,
+    group_members: samples.length,
     credit,
+    revision: closing.revision,
   };
+  const transitions = samples.flatMap((member, i) =>
+    reasons.has(member) ? [] : transitionsOf(member, assigned[i], shared),
+  );
+  const omitted = ordered.flatMap((member) => {
+    const reason = reasons.get(member);
+    return reason === undefined ? [] : omittedOf(member, reason, closing.revision);
+  });
+  const equalRewards = areEqual(samples);
+  const written = { transitions, withheld: omitted.length, equalRewards, credit };
   return [
-    ...rows.map((value) => ({ type: "TransitionRecorded" as const, value })),
-    { type: "GroupClosed" as const, value: closed },
+    ...transitions.map((value) => ({ type: "TransitionRecorded" as const, value })),
+    ...omitted.map((value) => ({ type: "CallOmitted" as const, value })),
+    { type: "GroupClosed", value: closedOf(ordered, written, key, closing) },
   ];
 }
 
-/** Members should agree; when they do not, the one that ended first decides. */
-function creditOf(members: readonly WholeMember[]): RolloutAssembled["credit"] {
-  const first = members.reduce<WholeMember | undefined>(
-    (best, member) =>
-      best === undefined || member.rollout.ended_at < best.rollout.ended_at ? member : best,
-    undefined,
+/** Members whose steps give no transitions, and why. */
+function withheldOf(
+  { samples, failed }: Sampled,
+  assigned: readonly Assigned[],
+  { groupSize }: Closing,
+  { strategy, options }: ChosenStrategy,
+  answered: boolean,
+): Map<WholeMember, Withheld> {
+  const reasons = new Map<WholeMember, Withheld>(
+    failed.map((member) => [member, failedReason(member)]),
   );
-  return first?.rollout.credit ?? { strategy: "final-reward", parameters: {} };
+  const computed = strategy.fallback?.(options) ?? strategy;
+  const whole = equalReason(samples, options.equal_rewards === "withhold");
+  const lonely = !answered && computed.needsGroup(options) && samples.length === 1 && groupSize > 1;
+  for (const [i, member] of samples.entries()) {
+    const reason = whole ?? (lonely ? lonelyReason(groupSize, computed.name) : undefined);
+    const own = reason ?? assigned[i]?.withheld ?? overflowReason(assigned[i], computed.name);
+    if (own !== undefined) reasons.set(member, own);
+  }
+  return reasons;
 }
 
-type Shared = Pick<TransitionRecorded, "group_size" | "group_members" | "credit">;
-
-function transitionsOf(
-  { rollout, steps }: WholeMember,
-  assigned: Assigned | undefined,
-  shared: Shared,
-): TransitionRecorded[] {
-  return steps.map((step, i) => ({
-    ...step,
-    ...shared,
-    step_count: steps.length,
-    // A Buffer, because Avro writes no other byte array.
-    loss_mask: Buffer.alloc(step.response_ids.length / 4, 1),
-    rollout_reward: rollout.reward,
-    return_value: assigned?.returns[i] ?? 0,
-    advantage: assigned?.advantages[i] ?? 0,
-    weight: 1 / steps.length,
-    mode: rollout.mode,
-    resources_id: rollout.resources_id,
-    resources_version: rollout.resources_version,
-    rollout_status: rollout.status,
-    metadata: rollout.metadata,
-    ended_at: rollout.ended_at,
-    revision: 0,
-  }));
+function failedReason({ rollout }: WholeMember): Withheld {
+  const detail = `status: read ${rollout.status}, credit.options.failed = exclude trains succeeded`;
+  return { reason: "failed-rollout", detail };
 }
 
-function closedOf(
-  members: readonly WholeMember[],
-  transitions: readonly TransitionRecorded[],
-  { reason, groupSize, closedAt }: Closing,
-): Omit<
-  GroupClosed,
-  "project" | "group_id" | "credit" | "equal_rewards" | "mean_reward" | "std_reward"
-> {
-  const first = members[0]?.rollout;
-  const versions = transitions.flatMap(({ policy_version }) =>
-    policy_version === null ? [] : [policy_version],
-  );
+function equalReason(samples: readonly WholeMember[], withhold: boolean): Withheld | undefined {
+  if (!withhold || !areEqual(samples)) return undefined;
+  const reward = samples[0]?.rollout.reward ?? 0;
+  const detail = `all ${samples.length} rewards are ${reward}, credit.options.equal_rewards = withhold`;
+  return { reason: "equal-rewards", detail };
+}
+
+function lonelyReason(groupSize: number, strategy: string): Withheld {
+  const detail = `1 of ${groupSize} rollouts can be compared, ${strategy} needs at least 2`;
+  return { reason: "group-incomplete", detail };
+}
+
+/** Finite rewards may be so large that their differences are not; no trainer could read such a row. */
+function overflowReason(assigned: Assigned | undefined, strategy: string): Withheld | undefined {
+  const numbers = [...(assigned?.returns ?? []), ...(assigned?.advantages ?? [])];
+  const wrong = numbers.find((value) => !Number.isFinite(value));
+  if (wrong === undefined) return undefined;
+  return { reason: "not-finite", detail: `${strategy} gave ${wrong}: the rewards are too large` };
+}
+
+function creditUsed({ strategy, parameters, options }: ChosenStrategy, answered: boolean) {
+  const used = answered ? "external" : "fallback";
   return {
-    reason,
-    group_size: groupSize,
-    members: members.map(({ rollout }) => rollout.rollout_id),
-    transitions: transitions.length,
-    mode: first?.mode ?? null,
-    resources_id: first?.resources_id ?? null,
-    min_policy_version: versions.length === 0 ? null : versions.reduce((a, b) => Math.min(a, b)),
-    max_policy_version: versions.length === 0 ? null : versions.reduce((a, b) => Math.max(a, b)),
-    closed_at: closedAt,
-    revision: 0,
+    strategy: strategy.name,
+    parameters,
+    options: strategy.fallback === undefined ? options : { ...options, used },
   };
 }
 
-/** Mean and deviation over the members that have a reward. */
-function spreadOf(
-  members: readonly WholeMember[],
-): Pick<GroupClosed, "mean_reward" | "std_reward"> {
-  const given = members.flatMap(({ rollout }) => (rollout.reward === null ? [] : [rollout.reward]));
-  return { mean_reward: given.length === 0 ? null : meanOf(given), std_reward: sampleStdOf(given) };
-}
-
-/** A group of one is compared with nobody, so its reward is not wasted. */
-function areEqual(rewards: readonly number[]): boolean {
-  return rewards.length > 1 && rewards.every((reward) => reward === rewards[0]);
+/** Equal final rewards of two or more; a group of one is compared with nobody. */
+function areEqual(samples: readonly WholeMember[]): boolean {
+  const [first, ...others] = samples.map(({ rollout }) => rollout.reward ?? 0);
+  return others.length > 0 && others.every((reward) => reward === first);
 }

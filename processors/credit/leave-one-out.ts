@@ -1,4 +1,5 @@
-import { meanOf, type Strategy, toAllSteps } from "./strategy.ts";
+import { meanOf } from "./baseline.ts";
+import { type Strategy, toAllSteps } from "./strategy.ts";
 
 /**
  * RLOO: each rollout against the mean of the others of its group, the same for every step:
@@ -9,6 +10,8 @@ import { meanOf, type Strategy, toAllSteps } from "./strategy.ts";
 export const leaveOneOut: Strategy = {
   name: "leave-one-out",
   parameters: {},
+  options: {},
+  needsGroup: () => true,
   assign: (members) => {
     const k = members.length;
     const mean = k === 1 ? 0 : meanOf(members.map((member) => member.reward));

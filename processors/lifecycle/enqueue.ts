@@ -43,6 +43,7 @@ function newRollout(request: EnqueueRequested, when: When): RolloutChanged {
     group_size: request.group_size,
     group_deadline_seconds: request.group_deadline_seconds,
     credit: request.credit,
+    selection: request.selection,
     enqueued_at: Math.min(place, when.now + withinMillisecond),
     queued_at: place,
     keeps_place: false,

@@ -146,6 +146,7 @@ function markOf(
     group_size: rollout.group_size,
     group_deadline_seconds: rollout.group_deadline_seconds,
     credit: rollout.credit,
+    selection: rollout.selection,
     grace_seconds: rollout.config.grace_seconds,
     metadata: rollout.metadata,
     enqueued_at: rollout.enqueued_at,

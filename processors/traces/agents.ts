@@ -23,7 +23,18 @@ export const agentConventions: readonly AgentConvention[] = [
     when: (span) => textOf(span, ["type"]) === "agent",
   },
   { attribute: "lc_name", when: (span) => span.name.startsWith("langchain.Chain.") },
+  // https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-agent-spans/
   { attribute: "gen_ai.agent.name" },
+  // https://arize-ai.github.io/openinference/spec/attributes/semantic-conventions.html
+  {
+    attribute: "graph.node.id",
+    when: (span) => textOf(span, ["openinference.span.kind"]) === "AGENT",
+  },
+  // https://www.traceloop.com/docs/openllmetry/tracing/annotations
+  {
+    attribute: "traceloop.entity.name",
+    when: (span) => textOf(span, ["traceloop.span.kind"]) === "agent",
+  },
 ];
 
 /** Name of the agent this span belongs to, or null. */

@@ -1,5 +1,6 @@
 import { packFloat64, packInt32 } from "../../schemas/bytes.ts";
-import type { Attributes, SpanRecorded } from "../../schemas/types.ts";
+import type { Attributes, Call, SpanKept, SpanRecorded } from "../../schemas/types.ts";
+import { readSpan } from "./read-span.ts";
 
 export function attributesOf(values: Readonly<Record<string, unknown>>): Attributes {
   const attributes: Attributes = {
@@ -20,11 +21,15 @@ function put(into: Attributes, name: string, value: unknown): void {
   else if (typeof value === "boolean") into.booleans[name] = value;
   else if (Number.isInteger(value)) into.longs[name] = value as number;
   else if (typeof value === "number") into.doubles[name] = value;
-  else if (Array.isArray(value) && value.every(Number.isInteger)) {
+  else if (Array.isArray(value) && value.every(isInt32)) {
     into.int_lists[name] = packInt32(value as number[]);
   } else if (Array.isArray(value) && value.every((item) => typeof item === "number")) {
     into.double_lists[name] = packFloat64(value as number[]);
   } else into.json[name] = JSON.stringify(value);
+}
+
+function isInt32(value: unknown): boolean {
+  return typeof value === "number" && (value | 0) === value;
 }
 
 const plain = {
@@ -54,7 +59,7 @@ const plain = {
   extra: null,
 } as const;
 
-type Fields = Partial<Omit<SpanRecorded, "attributes">> & {
+export type Fields = Partial<Omit<SpanRecorded, "attributes">> & {
   readonly attributes?: Readonly<Record<string, unknown>>;
 };
 
@@ -138,4 +143,25 @@ export function fromRecorded(span: RecordedSpan): SpanRecorded {
   const { sequence_id, parent_id, name, status, attributes } = span;
   const fields = { sequence_id, parent_id, name, status_code: status.status_code, attributes };
   return spanOf(span.span_id, span.start_time, span.end_time, fields);
+}
+
+/** What is kept of a span with this name and these attributes. */
+export function keptOf(
+  name: string,
+  attributes: Readonly<Record<string, unknown>>,
+  fields: Fields = {},
+): SpanKept {
+  const span = spanOf("s", 1, 2, { ...fields, name, attributes });
+  return readSpan(span, { partition: 0, offset: 0, timestamp: 0 });
+}
+
+/** The LLM call it is; throws when it is none. */
+export function calledOf(
+  name: string,
+  attributes: Readonly<Record<string, unknown>>,
+  fields: Fields = {},
+): Call {
+  const { call } = keptOf(name, attributes, fields);
+  if (call === null) throw new Error(`${name} is no call`);
+  return call;
 }

@@ -1,92 +1,197 @@
-import type { SpanKept } from "../../schemas/types.ts";
-import type { SelectedCall } from "./select-calls.ts";
+import type { Call, SpanKept } from "../../schemas/types.ts";
+import type { RewardMatch } from "./selection.ts";
+import type { TraceNode } from "./tree.ts";
 
-/** A call in its place, with the reward that goes to it. */
-export type MatchedCall = SelectedCall & { readonly reward: SpanKept | null };
+/** A reward that goes to a call: to all of its choices, or to the one a link names. */
+export type GivenReward = { readonly span: SpanKept; readonly choice: number | null };
 
-export type Timeline = {
-  /** In order of the rule below. */
-  readonly calls: readonly MatchedCall[];
-  /** The last reward of all; null when there is none. */
-  readonly finalReward: SpanKept | null;
+/** What is to be known of a call to give it a reward. */
+export type RewardableCall = {
+  readonly node: TraceNode;
+  readonly span: SpanKept;
+  readonly call: Pick<Call, "response_id" | "choices">;
 };
 
-type Moment = { readonly call: SelectedCall; readonly rank: number; readonly doneAt: number };
+export type MatchedRewards<C extends RewardableCall> = {
+  readonly given: ReadonlyMap<C, readonly GivenReward[]>;
+  /** Rewards no call was found for, in the order given. */
+  readonly unmatched: readonly SpanKept[];
+};
+
+/** What is matched. */
+export type Matter<C extends RewardableCall> = {
+  /** In order. */
+  readonly calls: readonly C[];
+  /** The call that a span is, or is a copy of, by span id. */
+  readonly copies: ReadonlyMap<string, C>;
+  /** In order. */
+  readonly rewards: readonly SpanKept[];
+  /** The whole tree, parents before their children. */
+  readonly nodes: readonly TraceNode[];
+};
+
+type Give<C extends RewardableCall> = (call: C, reward: SpanKept, choice?: number) => void;
+type Rule = <C extends RewardableCall>(matter: Matter<C>, give: Give<C>) => void;
+
+/** Link that names one choice of a call, from 0, as text. */
+const choiceKey = "lightning.choice";
 
 /**
- * Puts the calls and rewards of an attempt in order and gives each reward to a call.
+ * Gives each reward of a trace to a call, by one of these rules; what they leave is `unmatched`.
  *
- * Order of calls, and which reward is the last: by sequence id when every one has its own; else by
- * start time, then span id.
+ * - `first-occurrence`: to the call that started last among those done when the reward was given
+ *   and without one yet (reference/v0.3-behaviour.md, 3.6). A call holds one reward.
+ * - `first-sibling`: the same among the calls beside the reward, in the order of the tree.
+ * - `link`: to the call all `agentlightning.link.*` of the reward match, by `trace_id`, `span_id` and
+ *   `gen_ai.response.id`; to the last of several. No other key matches anything.
+ * - `span`: to the call whose span the reward names, by a link with key `span_id`; without one, to
+ *   the call it is a child of.
+ * - `turn`: the k-th reward to the k-th call.
+ * - `final`: the last reward to the last call.
  *
- * Matching is the reference's FIRST_OCCURRENCE (reference/v0.3-behaviour.md, 3.6), by time: a reward
- * goes to the latest started call that was done when it was given and has none yet; a call holds one
- * reward, what finds no call is dropped. O(n log n) however calls overlap.
+ * With `link` and `span` a call may get several rewards, which add up, and a link with key
+ * `lightning.choice` gives a reward to one choice alone. Copies of a call stand for it.
+ * O(n log n).
  */
-export function timelineOf(calls: readonly SelectedCall[], rewards: readonly SpanKept[]): Timeline {
-  const byTime = calls.toSorted((a, b) => byStart(a.span, b.span));
-  const matched = firstOccurrence(byTime, rewards.toSorted(byStart));
-  const numbered = areNumbered(calls.map(({ span }) => span));
-  const ordered = numbered ? byTime.toSorted((a, b) => bySequence(a.span, b.span)) : byTime;
-  const lastBy = areNumbered(rewards) ? bySequence : byStart;
-  return {
-    calls: ordered.map((call) => ({ ...call, reward: matched.get(call) ?? null })),
-    finalReward: rewards.toSorted(lastBy).at(-1) ?? null,
-  };
+export function matchRewards<C extends RewardableCall>(
+  matter: Matter<C>,
+  match: RewardMatch,
+): MatchedRewards<C> {
+  const given = new Map<C, GivenReward[]>();
+  const matched = new Set<SpanKept>();
+  rules[match](matter, (call, span, choice) => {
+    matched.add(span);
+    const before = given.get(call) ?? [];
+    given.set(call, before);
+    before.push({ span, choice: choice ?? null });
+  });
+  return { given, unmatched: matter.rewards.filter((span) => !matched.has(span)) };
 }
 
-function firstOccurrence(
-  calls: readonly SelectedCall[],
-  rewards: readonly SpanKept[],
-): Map<SelectedCall, SpanKept> {
-  const waiting = calls
-    .map(
-      (call, rank): Moment => ({
-        call,
-        rank,
-        doneAt: Math.max(call.span.start_time, call.span.end_time),
-      }),
-    )
-    .sort((a, b) => a.doneAt - b.doneAt || a.rank - b.rank);
-  /** Calls done and without a reward, by rank. */
-  const open: Moment[] = [];
-  const matched = new Map<SelectedCall, SpanKept>();
-  let next = 0;
-  for (const reward of rewards) {
-    for (let done = waiting[next]; done !== undefined; done = waiting[next]) {
-      if (done.doneAt > reward.start_time) break;
-      insertByRank(open, done);
-      next++;
+const rules: Readonly<Record<RewardMatch, Rule>> = {
+  "first-occurrence": ({ nodes, calls }, give) => {
+    const own = new Map(calls.map((call) => [call.span.span_id, call]));
+    const relevant = nodes.filter(({ span }) => isRelevant(span, own));
+    // Stable: what starts together stays in the order of the tree.
+    relevant.sort((a, b) => a.start - b.start);
+    giveInTurn(relevant, own, give);
+  },
+  "first-sibling": ({ nodes, copies }, give) => {
+    for (const { children } of nodes) {
+      if (children.length < 2) continue;
+      const relevant = children.filter(({ span }) => isRelevant(span, copies));
+      giveInTurn(relevant, copies, give);
     }
-    const latest = open.pop();
-    if (latest !== undefined) matched.set(latest.call, reward);
+  },
+  link: ({ calls, copies, rewards }, give) => {
+    const find = linkedCalls(calls, copies);
+    for (const reward of rewards) {
+      const call = find(reward);
+      if (call !== undefined) giveChoice(call, reward, give);
+    }
+  },
+  span: ({ copies, rewards }, give) => {
+    for (const reward of rewards) {
+      const named = reward.links.find(({ key }) => key === "span_id")?.value ?? reward.parent_id;
+      const call = named === null ? undefined : copies.get(named);
+      if (call !== undefined) giveChoice(call, reward, give);
+    }
+  },
+  turn: ({ calls, rewards }, give) => {
+    rewards.forEach((reward, k) => {
+      const call = calls[k];
+      if (call !== undefined) give(call, reward);
+    });
+  },
+  final: ({ calls, rewards }, give) => {
+    const [call, reward] = [calls.at(-1), rewards.at(-1)];
+    if (call !== undefined && reward !== undefined) give(call, reward);
+  },
+};
+
+function isRelevant(span: SpanKept | null, calls: ReadonlyMap<string, unknown>): boolean {
+  return span !== null && (span.reward !== null || calls.has(span.span_id));
+}
+
+/** Walks calls and rewards in order; a reward goes to the last call met, done and without one. */
+function giveInTurn<C extends RewardableCall>(
+  nodes: readonly TraceNode[],
+  calls: ReadonlyMap<string, C>,
+  give: Give<C>,
+): void {
+  const open = openCalls(nodes.length);
+  const rewarded = new Set<C>();
+  nodes.forEach(({ span, start, end }, at) => {
+    if (span === null) return;
+    if (calls.has(span.span_id)) open.add(at, end);
+    if (span.reward === null) return;
+    for (let found = open.takeLast(start); found >= 0; found = open.takeLast(start)) {
+      const call = calls.get(nodes[found]?.id ?? "");
+      if (call === undefined || rewarded.has(call)) continue;
+      rewarded.add(call);
+      give(call, span);
+      break;
+    }
+  });
+}
+
+/** Calls waiting for a reward, by their places in a walk: a tree of earliest ends, in an array. */
+function openCalls(places: number): {
+  readonly add: (place: number, end: number) => void;
+  /** The last place whose call ended by then, which no longer waits; -1 when there is none. */
+  readonly takeLast: (time: number) => number;
+} {
+  let size = 1;
+  while (size < places) size *= 2;
+  const ends = new Float64Array(2 * size).fill(Infinity);
+  const add = (place: number, end: number): void => {
+    let at = size + place;
+    ends[at] = end;
+    for (at >>= 1; at > 0; at >>= 1) {
+      ends[at] = Math.min(ends[2 * at] ?? Infinity, ends[2 * at + 1] ?? Infinity);
+    }
+  };
+  const takeLast = (time: number): number => {
+    if ((ends[1] ?? Infinity) > time) return -1;
+    let at = 1;
+    while (at < size) at = (ends[2 * at + 1] ?? Infinity) <= time ? 2 * at + 1 : 2 * at;
+    add(at - size, Infinity);
+    return at - size;
+  };
+  return { add, takeLast };
+}
+
+function giveChoice<C extends RewardableCall>(call: C, reward: SpanKept, give: Give<C>): void {
+  const named = reward.links.find(({ key }) => key === choiceKey)?.value;
+  if (named === undefined) give(call, reward);
+  else if (/^\d{1,9}$/.test(named) && Number(named) <= call.call.choices.length) {
+    give(call, reward, Number(named));
   }
-  return matched;
 }
 
-/** Calls mostly end in the order they started, so this is mostly a push. */
-function insertByRank(open: Moment[], moment: Moment): void {
-  let low = 0;
-  let high = open.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((open[middle]?.rank ?? 0) < moment.rank) low = middle + 1;
-    else high = middle;
-  }
-  open.splice(low, 0, moment);
-}
-
-function areNumbered(spans: readonly SpanKept[]): boolean {
-  const numbers = new Set(spans.map((span) => span.sequence_id));
-  return !numbers.has(null) && numbers.size === spans.length;
-}
-
-function bySequence(a: SpanKept, b: SpanKept): number {
-  return (a.sequence_id ?? 0) - (b.sequence_id ?? 0);
-}
-
-function byStart(a: SpanKept, b: SpanKept): number {
-  return (
-    a.start_time - b.start_time || (a.span_id < b.span_id ? -1 : Number(a.span_id > b.span_id))
-  );
+/** Finds the last call that all links of a reward match. */
+function linkedCalls<C extends RewardableCall>(
+  calls: readonly C[],
+  copies: ReadonlyMap<string, C>,
+): (reward: SpanKept) => C | undefined {
+  const byResponse = new Map(calls.map((call) => [call.call.response_id, call]));
+  const byTrace = new Map(calls.map((call) => [call.span.trace_id, call]));
+  return ({ links }) => {
+    const said = links.filter(({ key }) => key !== choiceKey);
+    const linked = (name: string) => said.find(({ key }) => key === name)?.value;
+    const [span, response, trace] = ["span_id", "gen_ai.response.id", "trace_id"].map(linked);
+    const call =
+      span !== undefined
+        ? copies.get(span)
+        : response !== undefined
+          ? byResponse.get(response)
+          : byTrace.get(trace ?? "");
+    if (call === undefined || said.length === 0) return undefined;
+    const matches = said.every(({ key, value }) => {
+      if (key === "span_id") return copies.get(value) === call;
+      if (key === "gen_ai.response.id") return call.call.response_id === value;
+      return key === "trace_id" && call.span.trace_id === value;
+    });
+    return matches ? call : undefined;
+  };
 }

@@ -1,51 +1,156 @@
-import type { SpanRecorded } from "../../schemas/types.ts";
-import { indexedIn, indexedUnder, jsonOf, objectOf, parsed } from "./attributes.ts";
+import { type Attributed, jsonOf, listOf, objectOf, parsed, stringOf } from "./attributes.ts";
+import { entriesOf, itemsOf, nestedAt } from "./nested.ts";
+import { isForeignPart, readParts, textIn } from "./parts.ts";
 import { type ToolCall, toolCall } from "./tools.ts";
 
 /** An OpenAI chat message. */
 export type Message = {
   readonly role: string;
   readonly content: unknown;
+  /** What a reasoning model thought before, as vLLM and others name it. */
+  readonly reasoning_content?: string;
   readonly tool_calls?: readonly ToolCall[];
   readonly tool_call_id?: string;
 };
 
-/** Reads messages of one spelling; an empty list: the spelling is not used here. */
-export type MessageReader = (span: SpanRecorded) => readonly Message[];
+type Fields = Readonly<Record<string, unknown>>;
 
-/** `prefix.<i>.role/.content/.tool_call_id` and `.tool_calls.<j>.id/.name/.arguments`. */
-export function indexedMessages(prefix: string): MessageReader {
-  return (span) => indexedUnder(span.attributes, prefix).map(fromFields);
+/** One message of some dialect; answers to tool calls become messages of their own. */
+type MessageDialect = (value: unknown) => readonly Message[];
+
+/** Reads a conversation from attributes of one spelling; an empty list: it is not used here. */
+export type MessageReader = (of: Attributed) => readonly Message[];
+
+/** What was generated as one choice, and why generation stopped when that stands beside it. */
+export type Said = { readonly message: Message; readonly finish: string | null };
+
+/** Reads what was generated, by index of the choice; empty: the spelling is not used here. */
+export type ChoiceReader = (of: Attributed) => ReadonlyMap<number, Said>;
+
+/** Messages taken apart into `prefix.<i>.…`, or whole as JSON under the prefix. */
+export function spreadMessages(prefix: string, dialect: MessageDialect): MessageReader {
+  return (of) => itemsOf(nestedAt(of, prefix)).flatMap(dialect);
+}
+
+/** The same for choices, one message each. */
+export function spreadChoices(prefix: string, dialect: MessageDialect): ChoiceReader {
+  return (of) => choicesIn(entriesOf(nestedAt(of, prefix)), dialect);
+}
+
+/** A JSON list in one attribute. */
+export function listedMessages(name: string, dialect: MessageDialect): MessageReader {
+  return (of) => listOf(jsonOf(of, [name])).flatMap(dialect);
+}
+
+/** A JSON list in one attribute, one message per choice. */
+export function listedChoices(name: string, dialect: MessageDialect): ChoiceReader {
+  return (of) => choicesIn(entriesOf(jsonOf(of, [name])), dialect);
+}
+
+/** `role`, `content`, `tool_call_id` and `tool_calls.<j>.id/.name/.arguments` (AgentOps, OpenLLMetry). */
+export function fieldsMessage(value: unknown): readonly Message[] {
+  const fields = objectOf(value);
+  if (fields === null) return [];
+  const calls = itemsOf(fields.tool_calls).map((call) => spreadCall(objectOf(call) ?? {}));
+  const id = stringOf(fields.tool_call_id);
+  return objectMessage({
+    role: textIn(fields.role ?? "user"),
+    content: contentIn(fields.content),
+    ...(calls.length > 0 && { tool_calls: calls }),
+    ...(id !== null && { tool_call_id: id }),
+  });
 }
 
 /**
- * A JSON list in one attribute: OpenAI messages, or OpenTelemetry GenAI's `{role, parts}`
- * (https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/).
+ * OpenAI messages, kept as they are; OpenTelemetry's `{role, parts}`, and messages of Vercel and
+ * Anthropic, which are known by the content parts only they have.
  */
-export function listedMessages(...names: string[]): MessageReader {
-  return (span) => {
-    const list = jsonOf(span, names);
-    return Array.isArray(list) ? list.flatMap(fromObject) : [];
-  };
+export function objectMessage(value: unknown): readonly Message[] {
+  const message = objectOf(value);
+  if (message === null) return [];
+  const { parts, content } = message;
+  if (Array.isArray(parts)) return fromParts(message, parts);
+  const foreign = Array.isArray(content) && content.some(isForeignPart);
+  if (foreign) return fromParts(message, content);
+  const role = textIn(message.role ?? "user");
+  return [{ ...{ role, content: null }, ...message, role }];
 }
 
-function fromFields(fields: Map<string, unknown>): Message {
-  const calls = indexedIn(fields, "tool_calls").map((call) =>
-    toolCall(
-      textIn(call.get("id")),
-      textIn(call.get("name") ?? call.get("function.name")),
-      textIn(call.get("arguments") ?? call.get("function.arguments")),
-    ),
+/** Vercel's prompts, in which content is always a list of parts except for the system's. */
+export function partedMessage(value: unknown): readonly Message[] {
+  const message = objectOf(value);
+  if (message === null) return [];
+  const { content } = message;
+  return Array.isArray(content) ? fromParts(message, content) : objectMessage(message);
+}
+
+/** OpenInference: everything stands below `message.`, content parts below `message.contents.<j>.`. */
+export function openInferenceMessage(value: unknown): readonly Message[] {
+  const message = objectOf(objectOf(value)?.message);
+  if (message === null) return [];
+  const parts = itemsOf(message.contents).map(openInferencePart);
+  const calls = itemsOf(message.tool_calls).map((call) =>
+    spreadCall(objectOf(objectOf(call)?.tool_call) ?? {}),
   );
-  const whole = calls.length === 0 ? fields.get("tool_calls") : undefined;
-  const given = Array.isArray(whole) ? (whole as ToolCall[]) : calls;
-  const id = fields.get("tool_call_id");
-  return {
-    role: textIn(fields.get("role") ?? "user"),
-    content: contentIn(fields.get("content")),
+  const id = stringOf(message.tool_call_id);
+  return [
+    {
+      role: textIn(message.role ?? "user"),
+      content: parts.length > 0 ? readParts(parts).content : (message.content ?? null),
+      ...(calls.length > 0 && { tool_calls: calls }),
+      ...(id !== null && { tool_call_id: id }),
+    },
+  ];
+}
+
+function openInferencePart(value: unknown): unknown {
+  const part = objectOf(objectOf(value)?.message_content);
+  const image = objectOf(objectOf(part?.image)?.image);
+  return typeof image?.url === "string"
+    ? { type: "image_url", image_url: { url: image.url } }
+    : (part ?? value);
+}
+
+/** A message made of parts: OpenAI has the answers of tools before what the user says next. */
+function fromParts(message: Fields, parts: readonly unknown[]): readonly Message[] {
+  const role = textIn(message.role ?? "user");
+  const { content, reasoning, calls, answers } = readParts(parts);
+  const given = calls.length > 0 ? calls : (listOf(message.tool_calls) as readonly ToolCall[]);
+  if (content === null && reasoning === "" && given.length === 0) return answers;
+  const said = {
+    role,
+    content,
+    ...(reasoning !== "" && { reasoning_content: reasoning }),
     ...(given.length > 0 && { tool_calls: given }),
-    ...(typeof id === "string" && { tool_call_id: id }),
   };
+  return role === "assistant" ? [said, ...answers] : [...answers, said];
+}
+
+function choicesIn(
+  entries: readonly (readonly [number, unknown])[],
+  dialect: MessageDialect,
+): ReadonlyMap<number, Said> {
+  const choices = entries.flatMap(([i, value]): [number, Said][] => {
+    const [message] = dialect(value);
+    if (message === undefined) return [];
+    const finish = stringOf(objectOf(value)?.finish_reason);
+    return [[i, { message: assistant(message, value), finish }]];
+  });
+  return new Map(choices);
+}
+
+/** Who generates is the assistant, also where the writer does not say so. */
+function assistant(message: Message, value: unknown): Message {
+  const fields = objectOf(value);
+  const said = objectOf(fields?.message)?.role ?? fields?.role;
+  return said === undefined ? { ...message, role: "assistant" } : message;
+}
+
+/** `{id, name, arguments}` or `{id, function: {name, arguments}}`. */
+function spreadCall(call: Fields): ToolCall {
+  const named = objectOf(call.function) ?? call;
+  const given = named.arguments;
+  return toolCall(textIn(call.id), textIn(named.name), given === undefined ? null : textIn(given));
 }
 
 /** Content is text, or the JSON text of content parts when there are images among it. */
@@ -55,52 +160,4 @@ function contentIn(value: unknown): unknown {
   const parts = parsed(value);
   const areParts = Array.isArray(parts) && parts.every((part) => "type" in (objectOf(part) ?? {}));
   return areParts ? parts : value;
-}
-
-function fromObject(value: unknown): Message[] {
-  const message = objectOf(value);
-  if (message === null) return [];
-  const { parts, role } = message;
-  if (!Array.isArray(parts)) return [{ content: null, ...message, role: textIn(role ?? "user") }];
-  return fromParts(
-    textIn(role ?? "user"),
-    parts.map((part) => objectOf(part) ?? {}),
-  );
-}
-
-/** Answers to tool calls become messages of their own, as OpenAI has them. */
-function fromParts(role: string, parts: readonly Readonly<Record<string, unknown>>[]): Message[] {
-  const answers = parts
-    .filter((part) => part.type === "tool_call_response")
-    .map((part) => ({
-      role: "tool",
-      content: textIn(part.response ?? part.result ?? part.content),
-      tool_call_id: textIn(part.id),
-    }));
-  const calls = parts
-    .filter((part) => part.type === "tool_call")
-    .map((part) => toolCall(textIn(part.id), textIn(part.name), textIn(part.arguments ?? "{}")));
-  const said = parts.filter(
-    (part) => part.type !== "tool_call" && part.type !== "tool_call_response",
-  );
-  if (said.length === 0 && calls.length === 0) return answers;
-  const message = {
-    role,
-    content: contentOf(said),
-    ...(calls.length > 0 && { tool_calls: calls }),
-  };
-  return [message, ...answers];
-}
-
-function contentOf(parts: readonly Readonly<Record<string, unknown>>[]): unknown {
-  if (parts.length === 0) return null;
-  if (parts.every((part) => part.type === "text")) {
-    return parts.map((part) => textIn(part.content ?? part.text)).join("");
-  }
-  return parts;
-}
-
-function textIn(value: unknown): string {
-  if (typeof value === "string") return value;
-  return value === undefined || value === null ? "" : JSON.stringify(value);
 }

@@ -1,13 +1,22 @@
 import type { SpanKept, SpanRecorded } from "../../schemas/types.ts";
 import type { Place } from "../processor.ts";
 import { readAgent } from "./agents.ts";
+import { textOf } from "./attributes.ts";
 import { readCall } from "./calls.ts";
+import { readLinks } from "./links.ts";
 import { isRewardScope, readReward } from "./rewards.ts";
 import { readTool } from "./tools.ts";
 
 /**
+ * Resource attributes that say whose clock the times of a span are, the surest first
+ * (https://opentelemetry.io/docs/specs/semconv/resource/): processes of one host share one.
+ */
+const clockNames: readonly string[] = ["host.id", "host.name", "service.instance.id"];
+
+/**
  * What a span contributes to its rollout, in the words of no framework: adding a convention is
- * adding a row to the table in agents.ts, calls.ts, rewards.ts or tools.ts. Linear in attributes.
+ * adding a row to the table in agents.ts, conventions.ts, rewards.ts or tools.ts. Attributes no row
+ * knows stay on the span and are not guessed at. Never throws; linear in the attributes.
  */
 export function readSpan(span: SpanRecorded, at: Place): SpanKept {
   const { reward, rewards, invalid } = readReward(span);
@@ -27,5 +36,14 @@ export function readSpan(span: SpanRecorded, at: Place): SpanKept {
     reward_scope: isRewardScope(span),
     tool: readTool(span),
     received_at: at.timestamp * 1000,
+    name: span.name,
+    trace_id: span.trace_id,
+    clock: readClock(span),
+    links: readLinks(span),
   };
+}
+
+/** Whose clock the times of a span are, or nothing when that is not said. */
+export function readClock({ resource }: SpanRecorded): string {
+  return textOf({ attributes: resource }, clockNames) ?? "";
 }

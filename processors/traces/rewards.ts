@@ -1,5 +1,6 @@
 import type { SpanRecorded } from "../../schemas/types.ts";
-import { indexedUnder, objectOf, parsed, textOf } from "./attributes.ts";
+import { objectOf, parsed, textOf } from "./attributes.ts";
+import { itemsOf, nestedAt } from "./nested.ts";
 
 export type RewardReading = {
   /** Primary reward, finite; null when the span is none. */
@@ -16,29 +17,37 @@ type Dimension = { readonly name: string; readonly value: unknown };
 
 const noReward: RewardReading = { reward: null, rewards: {}, invalid: false };
 
-/** How rewards are written; the first row that is used on a span counts (same, 1.3). */
+/** Where rewards of this convention stand, by index. */
+const rewardPrefix = "agentlightning.reward";
+
+/**
+ * How rewards are written; the first row that is used on a span counts
+ * (reference/v0.3-behaviour.md, 1.3; the last row: reference/v1.0.md, 1.5).
+ */
 export const rewardConventions: readonly RewardConvention[] = [
   // agentlightning.reward.<i>.name / .value, since v0.3
   (span) => {
     if (!hasRewardAttribute(span)) return null;
-    const items = indexedUnder(span.attributes, "agentlightning.reward");
-    const dimensions = items.map((item) => ({
-      name: String(item.get("name") ?? ""),
-      value: item.get("value"),
-    }));
+    const items = itemsOf(nestedAt(span, rewardPrefix)).map((item) => objectOf(item) ?? {});
+    const dimensions = items.map(({ name, value }) => ({ name: String(name ?? ""), value }));
     return dimensions.length === 0 ? null : dimensions;
   },
   // AgentOps operations whose output is {"type": "reward", "value": x}
-  (span) => agentOpsReward(textOf(span, ["agentops.task.output"])),
-  (span) => agentOpsReward(textOf(span, ["agentops.entity.output"])),
-  // v0.2: an annotation with a bare attribute
+  (span) => agentOpsReward(outputOf(span, "agentops.task.output")),
+  (span) => agentOpsReward(outputOf(span, "agentops.entity.output")),
+  // 0.1 and 0.2 emitted agentlightning.reward, 0.3 reads it as an annotation: a bare attribute
+  (span) => (bareRewardNames.has(span.name) ? bareReward(span, "reward") : null),
+  // 1.0: the event's data, field by field; there a truth value is no reward
   (span) => {
-    if (span.name !== "agentlightning.annotation") return null;
-    const { doubles, longs, booleans } = span.attributes;
-    const value = doubles.reward ?? longs.reward ?? booleans.reward;
-    return value === undefined ? null : [{ name: "reward", value }];
+    const dimensions = span.name === "reward" ? bareReward(span, "value") : null;
+    return typeof dimensions?.[0]?.value === "boolean" ? null : dimensions;
   },
 ];
+
+const bareRewardNames: ReadonlySet<string> = new Set([
+  "agentlightning.annotation",
+  "agentlightning.reward",
+]);
 
 /** The reward a span carries. Booleans count as 0 and 1, as in the reference; text never counts. */
 export function readReward(span: SpanRecorded): RewardReading {
@@ -81,12 +90,28 @@ function toNumber(value: unknown): number | null {
 
 function hasRewardAttribute(span: SpanRecorded): boolean {
   const { doubles, longs, booleans, strings, json } = span.attributes;
-  const primary = "agentlightning.reward.0.value";
-  if (primary in doubles || primary in longs || primary in booleans) return true;
+  if (primaryReward in doubles || primaryReward in longs || primaryReward in booleans) return true;
   // Rare forms: text, null, or indexes that do not begin at 0.
-  return [strings, json, doubles, longs].some((values) =>
-    Object.keys(values).some((name) => name.startsWith("agentlightning.reward.")),
-  );
+  return hasReward(strings) || hasReward(json) || hasReward(doubles) || hasReward(longs);
+}
+
+/** Asked of every span: a loop, because a list of the names would cost more than all else. */
+function hasReward(values: Readonly<Record<string, unknown>>): boolean {
+  for (const name in values) if (name.startsWith(rewardStart)) return true;
+  return false;
+}
+
+const primaryReward = `${rewardPrefix}.0.value`;
+const rewardStart = `${rewardPrefix}.`;
+
+function bareReward(span: SpanRecorded, name: string): readonly Dimension[] | null {
+  const { doubles, longs, booleans } = span.attributes;
+  const value = doubles[name] ?? longs[name] ?? booleans[name];
+  return value === undefined ? null : [{ name: "reward", value }];
+}
+
+function outputOf(span: SpanRecorded, name: string): string | null {
+  return textOf(span, [name]) ?? span.attributes.json[name] ?? null;
 }
 
 function agentOpsReward(text: string | null): readonly Dimension[] | null {

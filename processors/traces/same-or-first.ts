@@ -1,16 +1,14 @@
-import type { SpanKept } from "../../schemas/types.ts";
-
 /**
  * Which of two copies of one span stays: the one already kept when they say the same, else the one
  * whose content comes first in a fixed order of texts. So the choice depends on what was sent and
  * not on what came first.
  */
-export function sameOrFirst(kept: SpanKept, other: SpanKept): SpanKept {
+export function sameOrFirst<T extends object>(kept: T, other: T): T {
   return contentOf(other) < contentOf(kept) ? other : kept;
 }
 
 /** Everything but where and when the copy stands in the log. */
-function contentOf(span: SpanKept): string {
+function contentOf(span: object): string {
   return JSON.stringify({ ...span, offset: 0, received_at: 0 }, inFixedOrder);
 }
 

@@ -1,100 +1,210 @@
 import type { Call, SpanKept } from "../../schemas/types.ts";
-import { parsed } from "./attributes.ts";
+import { objectOf, parsed } from "./attributes.ts";
+import type { Omission, OmissionReason } from "./omissions.ts";
+import { type AgentRow, agentRows, type Selection, searchFor } from "./selection.ts";
+import type { TraceNode } from "./tree.ts";
 
 /** A call that counts, with what its place in the tree says about it. */
 export type SelectedCall = {
+  readonly node: TraceNode;
   readonly span: SpanKept;
   readonly call: Call;
   /** Nearest agent above it; empty when there is none. */
   readonly agent: string;
+  readonly policy: string;
 };
 
+export type SelectedCalls = {
+  /** In the order of the tree. */
+  readonly calls: readonly SelectedCall[];
+  readonly omitted: readonly Omission[];
+  /** Which of the calls a span is a copy of, by span id; a call's own span is one. */
+  readonly copies: ReadonlyMap<string, SelectedCall>;
+};
+
+/** What lies above a node. */
 type Surroundings = {
+  /** Nearest agent; null when there is none. */
   readonly agent: string | null;
-  readonly inReward: boolean;
-  readonly inCall: boolean;
+  /** The row that asks for it; null when none does. */
+  readonly row: AgentRow | null;
+  /** The outermost reward; null when there is none. */
+  readonly reward: string | null;
+  /** The copies of the nearest call. */
+  readonly within: Candidate[] | null;
 };
 
-const outside: Surroundings = { agent: null, inReward: false, inCall: false };
+type Candidate = {
+  readonly node: TraceNode;
+  readonly span: SpanKept;
+  readonly call: Call;
+  readonly above: Surroundings;
+};
+
+type Found = { readonly copies: readonly Candidate[][]; readonly omitted: Omission[] };
 
 /**
- * The calls of an attempt that become steps (reference/v0.3-behaviour.md, 3.4): not a judge's, and
- * each once. The same call is often seen by several instruments (client, framework, proxy): of those
- * with one response id the one that knows most is taken; one without an id inside another call is
- * that call. Linear in spans; the result does not depend on their order.
+ * The calls of a trace that become steps, and why each other call does not
+ * (reference/v0.3-behaviour.md, 3.4).
+ *
+ * The same call is often seen by several instruments (client, framework, proxy). Its identity is its
+ * response id, so samples of one prompt are different calls; one without an id inside another call is
+ * that call. Of its copies the one that knows most counts, on a tie the first in the tree; a judge's
+ * is it when one copy is, and it belongs to the agent of the first copy that was asked for. Every
+ * span that is a call is in exactly one of `calls` and `omitted`. Linear in nodes.
+ *
+ * @param nodes parents before their children, in the order of the tree
+ * @param inOrder the spans in the order in which things happened
  */
-export function selectCalls(attempt: readonly SpanKept[]): SelectedCall[] {
-  // Only parents in a circle are read differently in another order; even they shall not be.
-  const spans = attempt.toSorted((a, b) => (a.span_id < b.span_id ? -1 : 1));
-  const surroundings = surroundingsOf(spans);
-  const toolsOf = toolCallsByParent(spans);
-  const chosen = new Map<string, SelectedCall>();
-  for (const span of spans) {
-    const around = surroundings.get(span.span_id) ?? outside;
-    if (span.call === null || around.inReward) continue;
-    const { response_id } = span.call;
-    if (response_id === null && around.inCall) continue;
-    const call = withToolCalls(span.call, toolsOf.get(span.span_id) ?? []);
-    const candidate = { span, call, agent: around.agent ?? "" };
-    const id = response_id === null ? `span ${span.span_id}` : `response ${response_id}`;
-    const rival = chosen.get(id);
-    chosen.set(id, rival === undefined ? candidate : better(rival, candidate));
+export function selectCalls(
+  nodes: readonly TraceNode[],
+  inOrder: readonly SpanKept[],
+  selection: Selection,
+): SelectedCalls {
+  const { copies: groups, omitted } = findCalls(nodes, toolCallsByParent(inOrder), selection);
+  const calls: SelectedCall[] = [];
+  const copies = new Map<string, SelectedCall>();
+  for (const group of groups) {
+    const chosen = choose(group, selection, omitted);
+    if (chosen === null) continue;
+    calls.push(chosen);
+    for (const { span } of group) copies.set(span.span_id, chosen);
   }
-  return [...chosen.values()];
+  return { calls, omitted, copies };
 }
 
-/** The one that knows more of the two; on a tie the earlier one. The agent's name is kept from either. */
-function better(a: SelectedCall, b: SelectedCall): SelectedCall {
-  const [winner, loser] = compare(a, b) <= 0 ? [a, b] : [b, a];
-  return winner.agent === "" ? { ...winner, agent: loser.agent } : winner;
+/** The calls by identity; what is none that was asked for is put into `omitted`. */
+function findCalls(
+  nodes: readonly TraceNode[],
+  toolsOf: ReadonlyMap<string, readonly SpanKept[]>,
+  selection: Selection,
+): Found {
+  const groups = new Map<string, Candidate[]>();
+  const omitted: Omission[] = [];
+  const rowOf = agentRows(selection.agents);
+  const wanted = selection.calls === null ? null : searchFor(selection.calls, "selection.calls");
+  /** By place of the node. */
+  const below: Surroundings[] = [];
+  const top = { agent: null, row: rowOf(null), reward: null, within: null };
+  for (const node of nodes) {
+    const above = (node.parent === null ? undefined : below[node.parent.place]) ?? top;
+    const { span } = node;
+    let group: Candidate[] | null = null;
+    if (span !== null && span.call !== null) {
+      const call = withToolCalls(span.call, toolsOf.get(span.span_id) ?? []);
+      const candidate = { node, span, call, above };
+      if (wanted !== null && !wanted(span.name)) {
+        omitted.push(omission(candidate, "not-a-wanted-call", `read ${span.name}`));
+      } else if (call.error !== null && isEmpty(call)) {
+        omitted.push(omission(candidate, "failed", call.error));
+      } else {
+        group = groupOf(groups, candidate);
+        group.push(candidate);
+      }
+    }
+    below.push(belowNode(node, above, group, rowOf));
+  }
+  return { copies: [...groups.values()], omitted };
 }
 
-function compare(a: SelectedCall, b: SelectedCall): number {
-  return (
-    knowledge(b.call) - knowledge(a.call) ||
-    a.span.start_time - b.span.start_time ||
-    (a.span.span_id < b.span.span_id ? -1 : 1)
-  );
+function groupOf(groups: Map<string, Candidate[]>, { span, call, above }: Candidate): Candidate[] {
+  if (call.response_id === null && above.within !== null) return above.within;
+  const key = call.response_id === null ? `span ${span.span_id}` : `id ${call.response_id}`;
+  const group = groups.get(key) ?? [];
+  groups.set(key, group);
+  return group;
 }
 
+/** What lies above the children of a node. */
+function belowNode(
+  { span }: TraceNode,
+  above: Surroundings,
+  group: Candidate[] | null,
+  rowOf: (agent: string) => AgentRow | null,
+): Surroundings {
+  if (span === null) return above;
+  const isReward = span.reward_scope || span.reward !== null;
+  if (span.agent === null && group === null && !isReward) return above;
+  return {
+    agent: span.agent ?? above.agent,
+    row: span.agent === null ? above.row : rowOf(span.agent),
+    reward: above.reward ?? (isReward ? span.span_id : null),
+    within: group ?? above.within,
+  };
+}
+
+/** The call that a group of copies is, or null; the copies that do not count go into `omitted`. */
+function choose(
+  group: readonly Candidate[],
+  selection: Selection,
+  omitted: Omission[],
+): SelectedCall | null {
+  const judged = group.find(({ above }) => above.reward !== null);
+  if (judged !== undefined && !selection.judges) {
+    const detail = `below reward ${judged.above.reward}`;
+    omitted.push(...group.map((copy) => omission(copy, "judge", detail)));
+    return null;
+  }
+  const asked = group.filter(({ above }) => above.row !== null);
+  const owner = asked.find(({ above }) => above.agent !== null) ?? asked[0];
+  if (owner === undefined) {
+    const patterns = selection.agents.map(({ match }) => match).join(", ");
+    for (const copy of group) {
+      const detail = `read ${copy.above.agent ?? "no agent"}, asked for ${patterns}`;
+      omitted.push(omission(copy, "not-selected", detail));
+    }
+    return null;
+  }
+  const best = group.reduce((a, b) => (knowledge(b.call) > knowledge(a.call) ? b : a));
+  for (const copy of group) {
+    if (copy !== best) {
+      omitted.push(omission(copy, "duplicate", `span ${best.span.span_id} is the same call`));
+    }
+  }
+  const { node, span, call } = best;
+  const { agent, row } = owner.above;
+  if (!isEmpty(call)) return { node, span, call, agent: agent ?? "", policy: row?.policy ?? "" };
+  const counted = `the engine counted ${call.completion_tokens} tokens out`;
+  omitted.push(omission({ ...best, above: owner.above }, "empty-response", counted));
+  return null;
+}
+
+function omission({ span, above }: Candidate, reason: OmissionReason, detail: string): Omission {
+  return { span, agent: above.agent ?? "", reason, detail };
+}
+
+/** Higher is better; token ids of the action weigh most. */
 function knowledge(call: Call): number {
   const flags = [
     call.response_ids.length > 0,
     call.prompt_ids.length > 0,
     call.logprobs.length > 0,
+    call.choices.length > 0,
     call.policy_version !== null,
     call.messages !== "[]",
+    !isEmpty(call),
   ];
   return flags.reduce((sum, flag, i) => sum + (flag ? 2 ** (flags.length - i) : 0), 0);
 }
 
-/** What lies above each span. Parents that never came end the way up, as do parents in a circle. */
-function surroundingsOf(spans: readonly SpanKept[]): Map<string, Surroundings> {
-  const bySpan = new Map(spans.map((span) => [span.span_id, span]));
-  const known = new Map<string, Surroundings>();
-  for (const start of spans) {
-    const path: SpanKept[] = [];
-    let span: SpanKept | undefined = start;
-    while (span !== undefined && !known.has(span.span_id)) {
-      known.set(span.span_id, outside);
-      path.push(span);
-      span = span.parent_id === null ? undefined : bySpan.get(span.parent_id);
-    }
-    let above = span === undefined ? outside : below(span, known.get(span.span_id) ?? outside);
-    for (const next of path.reverse()) {
-      known.set(next.span_id, above);
-      above = below(next, above);
-    }
-  }
-  return known;
+/** True when nothing of any choice was recorded. */
+function isEmpty({ response_ids, completion, choices }: Call): boolean {
+  return (
+    response_ids.length === 0 &&
+    saysNothing(completion) &&
+    choices.every((choice) => choice.response_ids.length === 0 && saysNothing(choice.completion))
+  );
 }
 
-function below(span: SpanKept, around: Surroundings): Surroundings {
-  return {
-    agent: span.agent ?? around.agent,
-    inReward: around.inReward || span.reward_scope || span.reward !== null,
-    inCall: around.inCall || span.call !== null,
-  };
+function saysNothing(completion: string): boolean {
+  const message = objectOf(parsed(completion)) ?? {};
+  return Object.entries(message).every(
+    ([name, value]) =>
+      name === "role" ||
+      value === null ||
+      value === "" ||
+      (Array.isArray(value) && value.length === 0),
+  );
 }
 
 function toolCallsByParent(spans: readonly SpanKept[]): Map<string, SpanKept[]> {
@@ -111,14 +221,8 @@ function toolCallsByParent(spans: readonly SpanKept[]): Map<string, SpanKept[]> 
 /** AgentOps keeps the tool calls a model asked for as child spans: without them the action is empty. */
 function withToolCalls(call: Call, tools: readonly SpanKept[]): Call {
   if (tools.length === 0) return call;
-  const message = parsed(call.completion);
-  if (typeof message !== "object" || message === null || "tool_calls" in message) return call;
-  const inOrder = tools.toSorted(
-    (a, b) =>
-      (a.sequence_id ?? 0) - (b.sequence_id ?? 0) ||
-      a.start_time - b.start_time ||
-      (a.span_id < b.span_id ? -1 : 1),
-  );
-  const calls = inOrder.map(({ tool }) => parsed(tool ?? "null"));
+  const message = objectOf(parsed(call.completion));
+  if (message === null || "tool_calls" in message) return call;
+  const calls = tools.map(({ tool }) => parsed(tool ?? "null"));
   return { ...call, completion: JSON.stringify({ ...message, tool_calls: calls }) };
 }

@@ -1,21 +1,50 @@
 import type { SpanRecorded } from "../../schemas/types.ts";
-import { indexedUnder, jsonOf, objectOf, parsed, textOf } from "./attributes.ts";
+import {
+  type Attributed,
+  jsonOf,
+  listOf,
+  objectOf,
+  parsed,
+  stringOf,
+  textOf,
+} from "./attributes.ts";
+import { itemsOf, nestedAt } from "./nested.ts";
 
 type ToolConvention = {
+  /** Spans the names mean a tool call on; absent: all. */
+  readonly when?: (span: SpanRecorded) => boolean;
   readonly name: readonly string[];
   readonly arguments: readonly string[];
   readonly id: readonly string[];
 };
 
-/** How spans say that they are a tool call. */
+/** How spans say that they are a tool call; the first row that yields a name wins. */
 export const toolConventions: readonly ToolConvention[] = [
-  // AgentOps: children of the completion span that asked for them
+  // OpenInference: tool.parameters are the definition's, the arguments are the input
+  // (https://arize-ai.github.io/openinference/spec/attributes/semantic-conventions.html)
+  {
+    when: (span) => textOf(span, ["openinference.span.kind"]) === "TOOL",
+    name: ["tool.name"],
+    arguments: ["input.value"],
+    id: ["tool_call.id", "tool.id"],
+  },
+  // AgentOps: children of the completion span that asked for them (reference/v0.3-behaviour.md, 2.4)
   { name: ["tool.name"], arguments: ["tool.parameters"], id: ["tool.call.id"] },
   // OpenTelemetry GenAI: execute_tool
+  // (https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/#execute-tool-span)
   {
     name: ["gen_ai.tool.name"],
     arguments: ["gen_ai.tool.call.arguments"],
     id: ["gen_ai.tool.call.id"],
+  },
+  // Vercel: ai.toolCall (https://ai-sdk.dev/docs/ai-sdk-core/telemetry#tool-call-spans)
+  { name: ["ai.toolCall.name"], arguments: ["ai.toolCall.args"], id: ["ai.toolCall.id"] },
+  // OpenLLMetry (https://www.traceloop.com/docs/openllmetry/tracing/annotations)
+  {
+    when: (span) => textOf(span, ["traceloop.span.kind"]) === "tool",
+    name: ["traceloop.entity.name"],
+    arguments: ["traceloop.entity.input"],
+    id: [],
   },
 ];
 
@@ -26,11 +55,14 @@ export type ToolCall = {
   readonly function: { readonly name: string; readonly arguments: string };
 };
 
+/** Reads the tools a model was given, in OpenAI's form; an empty list: the spelling is not used here. */
+export type ToolsReader = (of: Attributed) => readonly unknown[];
+
 /** The tool call a span stands for, as the JSON text of a {@link ToolCall}, or null. */
 export function readTool(span: SpanRecorded): string | null {
   for (const convention of toolConventions) {
     const name = textOf(span, convention.name);
-    if (name === null) continue;
+    if (name === null || convention.when?.(span) === false) continue;
     const given =
       textOf(span, convention.arguments) ?? stringify(jsonOf(span, convention.arguments));
     return JSON.stringify(toolCall(textOf(span, convention.id) ?? span.span_id, name, given));
@@ -42,25 +74,30 @@ export function toolCall(id: string, name: string, given: string | null): ToolCa
   return { id, type: "function", function: { name, arguments: given ?? "{}" } };
 }
 
-/**
- * Tool definitions the model was given, as JSON text of OpenAI `tools`: already in that form in
- * `gen_ai.tool.definitions`, or spread over `gen_ai.request.functions.<i>.*` (AgentOps, OpenLLMetry).
- */
-export function readToolDefinitions(span: SpanRecorded): string | null {
-  const whole = jsonOf(span, ["gen_ai.tool.definitions", "gen_ai.request.tools"]);
-  if (Array.isArray(whole)) return JSON.stringify(whole.map(asTool));
-  const functions = indexedUnder(span.attributes, "gen_ai.request.functions").map((fields) =>
-    asTool(Object.fromEntries(fields)),
-  );
-  return functions.length === 0 ? null : JSON.stringify(functions);
+/** Definitions as a JSON list in one attribute, or the JSON text of each in a list. */
+export function listedTools(name: string): ToolsReader {
+  return (of) => listOf(jsonOf(of, [name])).flatMap(asTool);
 }
 
-function asTool(value: unknown): unknown {
-  const tool = objectOf(value);
-  if (tool === null || "function" in tool) return value;
-  const { name, description, parameters } = tool;
-  const schema = typeof parameters === "string" ? parsed(parameters) : parameters;
-  return { type: "function", function: { name, description, parameters: schema } };
+/** Definitions taken apart into `prefix.<i>.name/.description/.parameters`. */
+export function spreadTools(prefix: string): ToolsReader {
+  return (of) => itemsOf(nestedAt(of, prefix)).flatMap(asTool);
+}
+
+/** OpenInference: `llm.tools.<i>.tool.json_schema` is the JSON text of a definition. */
+export function openInferenceTools(of: Attributed): readonly unknown[] {
+  const tools = itemsOf(nestedAt(of, "llm.tools"));
+  return tools.flatMap((tool) => asTool(objectOf(objectOf(tool)?.tool)?.json_schema));
+}
+
+/** One definition in OpenAI's form, or nothing: Vercel names the schema inputSchema, Anthropic input_schema. */
+export function asTool(value: unknown): readonly unknown[] {
+  const tool = objectOf(typeof value === "string" ? parsed(value) : value);
+  if (tool === null || "function" in tool) return tool === null ? [] : [tool];
+  const { name, description } = tool;
+  const given = tool.parameters ?? tool.inputSchema ?? tool.input_schema;
+  const parameters = parsed(stringOf(given) ?? "") ?? given;
+  return [{ type: "function", function: { name, description, parameters } }];
 }
 
 function stringify(value: unknown): string | null {

@@ -4,19 +4,15 @@ import { test } from "node:test";
 import { unpackFloat32, unpackInt32 } from "../../schemas/bytes.ts";
 import type { Call, SpanKept, SpanRecorded } from "../../schemas/types.ts";
 import { callOf, fromRecorded, rewardOf, spanOf } from "./fixtures.ts";
-import { timelineOf } from "./match-rewards.ts";
 import { readSpan } from "./read-span.ts";
-import { selectCalls } from "./select-calls.ts";
+import { defaultSelection } from "./selection.ts";
+import { readTrace } from "./trace.ts";
 
 const place = { partition: 0, offset: 0, timestamp: 0 };
 const read = (span: SpanRecorded): SpanKept => readSpan(span, place);
 
 function timeline(...spans: readonly SpanRecorded[]) {
-  const kept = spans.map(read);
-  return timelineOf(
-    selectCalls(kept),
-    kept.filter((span) => span.reward !== null),
-  );
+  return readTrace(spans.map(read), defaultSelection);
 }
 
 function called(name: string, attributes: Readonly<Record<string, unknown>>): Call {
@@ -44,7 +40,7 @@ test("a recorded AgentOps trace gives the calls and rewards the reference makes 
     calls.map(({ call, reward }) => ({
       prompt: [...unpackInt32(call.prompt_ids)],
       response: [...unpackInt32(call.response_ids)],
-      reward: reward?.reward ?? null,
+      reward,
       id: call.response_id,
     })),
     triplets.map(({ prompt, response, reward, metadata }) => ({
@@ -158,15 +154,14 @@ test("log-probs that do not fit the tokens are not used", () => {
   );
 });
 
-test("a call that failed without a token, an embedding and a tool are no calls", () => {
-  const failed = spanOf("s", 1, 2, { name: "openai.chat.completion", status_code: "ERROR" });
+test("an embedding and a tool are no calls", () => {
   const embedding = spanOf("s", 1, 2, { attributes: { "gen_ai.operation.name": "embeddings" } });
   const tool = spanOf("s", 1, 2, {
     attributes: { "gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "f" },
   });
   assert.deepEqual(
-    [failed, embedding, tool].map((span) => read(span).call),
-    [null, null, null],
+    [embedding, tool].map((span) => read(span).call),
+    [null, null],
   );
 });
 
@@ -177,10 +172,12 @@ test("a call belongs to the nearest agent above it, not to itself", () => {
     callOf("a", 1, 2, { parent_id: "inner", attributes: { "agent.name": "self" } }),
     callOf("b", 3, 4, { parent_id: "outer" }),
     callOf("c", 5, 6, { parent_id: "missing" }),
+    callOf("d", 10, 11, { parent_id: "missing too" }),
   );
+  // Of c it is known only that it was made while `outer` ran.
   assert.deepEqual(
     calls.map((call) => call.agent),
-    ["inner", "outer", ""],
+    ["inner", "outer", "outer", ""],
   );
 });
 
@@ -202,7 +199,8 @@ test("a call seen twice is one call, the one that knows the tokens, with the age
 });
 
 test("a call without an id inside another call is that call, beside it it counts", () => {
-  const bare = { name: "openai.chat.completion" };
+  const attributes = { "gen_ai.completion.0.content": "yes" };
+  const bare = { name: "openai.chat.completion", attributes };
   const { calls } = timeline(
     callOf("a", 1, 4),
     spanOf("nested", 2, 3, { ...bare, parent_id: "a" }),
@@ -225,7 +223,7 @@ test("a reward goes to the latest call that was done and has none, a second one 
     rewardOf("none left", 7, 0.3),
   );
   assert.deepEqual(
-    calls.map(({ reward }) => reward?.reward ?? null),
+    calls.map(({ reward }) => reward),
     [0.2, 0.1, null],
   );
 });

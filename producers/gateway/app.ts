@@ -9,6 +9,7 @@ import type { Registry } from "prom-client";
 import type { Append } from "../producer.ts";
 import { apiRoutes } from "./api/route.ts";
 import { type BodyLimits, defaultBodyLimits } from "./bodies.ts";
+import type { Choices } from "./choices.ts";
 import type { Gateway } from "./context.ts";
 import { answerTo, errorBody } from "./errors.ts";
 import { createHeartbeat, createHeartbeats } from "./heartbeats.ts";
@@ -38,8 +39,7 @@ export type GatewayOptions = {
   /** Metrics are registered here; one gateway per registry. */
   readonly registry: Registry;
   readonly logger: FastifyBaseLogger;
-  /** Names of the credit strategies a project may choose; at least one. */
-  readonly strategies: readonly string[];
+  readonly choices: Choices;
   /** Address clients reach the gateway at; absent: as they say in the Host header. */
   readonly publicUrl?: string;
   readonly bodyLimits?: BodyLimits;
@@ -98,7 +98,7 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
 }
 
 function contextOf(options: GatewayOptions): Gateway {
-  const { append, rollouts, spans, history, workers, resources, sql, strategies } = options;
+  const { append, rollouts, spans, history, workers, resources, sql, choices } = options;
   const { now = Date.now } = options;
   const metrics = createMetrics(options.registry);
   const heartbeats = createHeartbeats(rollouts, metrics, now);
@@ -116,7 +116,7 @@ function contextOf(options: GatewayOptions): Gateway {
     keep: createKeepSpans({ append, rollouts, spans, sequences, heartbeats }),
     sequences,
     now,
-    strategies,
+    choices,
     publicUrl: options.publicUrl?.replace(/\/+$/, "") ?? null,
     bodyLimits: options.bodyLimits ?? defaultBodyLimits,
     proxy: { ...defaultProxySettings, ...options.proxy },

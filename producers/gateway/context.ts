@@ -1,5 +1,6 @@
 import type { Append } from "../producer.ts";
 import type { BodyLimits } from "./bodies.ts";
+import type { Choices } from "./choices.ts";
 import type { Heartbeat } from "./heartbeats.ts";
 import type { KeepSpans } from "./keep-spans.ts";
 import type { Metrics } from "./metrics.ts";
@@ -23,8 +24,7 @@ export type Gateway = {
   readonly sequences: Sequences;
   /** ms since epoch. */
   readonly now: () => number;
-  /** Names of the credit strategies a project may choose. */
-  readonly strategies: readonly string[];
+  readonly choices: Choices;
   /** Address clients reach this gateway at, without a trailing slash; null: as they said in Host. */
   readonly publicUrl: string | null;
   readonly bodyLimits: BodyLimits;

@@ -162,7 +162,10 @@ export type Resources = {
   settings(project: string): ProjectConfigured;
   configure(
     project: string,
-    settings: Pick<ProjectConfigured, "credit" | "group_deadline_seconds" | "grace_seconds">,
+    settings: Pick<
+      ProjectConfigured,
+      "credit" | "selection" | "group_deadline_seconds" | "grace_seconds"
+    >,
   ): Promise<ProjectConfigured>;
 };
 

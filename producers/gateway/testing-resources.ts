@@ -5,7 +5,8 @@ import type { MemoryLog } from "./testing.ts";
 
 const defaults = {
   version: 0,
-  credit: { strategy: "final-reward", parameters: {} },
+  credit: { strategy: "final-reward", parameters: {}, options: {} },
+  selection: "{}",
   group_deadline_seconds: 60,
   grace_seconds: 0,
   updated_at: 0,

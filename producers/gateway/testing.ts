@@ -14,6 +14,7 @@ import { keyOf, type TopicName, topicNames, topics } from "../../schemas/topics.
 import type { RolloutChanged } from "../../schemas/types.ts";
 import type { Append, Produced } from "../producer.ts";
 import { buildGateway, type GatewayOptions } from "./app.ts";
+import type { Choices } from "./choices.ts";
 import type { Answer, Rollouts } from "./ports.ts";
 import { fold, terminal } from "./testing-fold.ts";
 import { memoryResources } from "./testing-resources.ts";
@@ -152,7 +153,7 @@ export async function testGateway(options: Partial<GatewayOptions> = {}): Promis
     sql: memorySql,
     registry,
     logger,
-    strategies: ["final-reward", "group-relative"],
+    choices: testChoices,
     ...options,
   });
   const claimed = async (rolloutId: string, project = "default"): Promise<void> => {
@@ -163,6 +164,23 @@ export async function testGateway(options: Partial<GatewayOptions> = {}): Promis
   };
   return { app, log, rollouts, registry, lines, claimed };
 }
+
+/** Two strategies without options, and a selection that has agents at most. */
+const testChoices: Choices = {
+  checkCredit({ strategy }) {
+    if (["final-reward", "group-relative"].includes(strategy)) return;
+    const allowed = "allowed are final-reward, group-relative";
+    throw new LightningError("record-invalid", `credit.strategy: read ${strategy}, ${allowed}`, {
+      field: "credit.strategy",
+    });
+  },
+  checkSelection(text) {
+    const [other] = Object.keys(JSON.parse(text)).filter((name) => name !== "agents");
+    if (other === undefined) return;
+    const message = `selection: read ${other}, must be the field agents`;
+    throw new LightningError("record-invalid", message, { field: "selection" });
+  },
+};
 
 async function memorySql(query: string, format: string): Promise<string> {
   if (!/^\s*select\b/i.test(query)) {

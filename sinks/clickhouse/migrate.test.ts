@@ -100,6 +100,41 @@ test("a database of a newer build, or with another text of a migration, is refus
   );
 });
 
+test("rows from before a migration keep their meaning, and running it twice changes nothing", async () => {
+  const older = bundledMigrations().filter(({ version }) => version < 9);
+  await run({ database: "older", migrations: older });
+  await command(
+    db.client,
+    `INSERT INTO older.steps (project, rollout_id, step_index) VALUES ('default', 'ro-old', 0)`,
+  );
+  await command(
+    db.client,
+    `INSERT INTO older.assemblies (project, rollout_id, steps) VALUES ('default', 'ro-old', 1)`,
+  );
+  assert.deepEqual(await run({ database: "older" }), [9]);
+  for (const statement of bundledMigrations()[8]?.statements ?? assert.fail()) {
+    await command(db.client, statement.replaceAll("{database}", "older"));
+  }
+  assert.deepEqual(
+    await rowsOf(db.client, "SELECT policy, choice, revision, potential FROM older.latest_steps"),
+    [{ policy: "", choice: 0, revision: 0, potential: null }],
+  );
+  assert.deepEqual(
+    await rowsOf(db.client, "SELECT calls, selection, revision FROM older.latest_assemblies"),
+    [{ calls: 1, selection: "{}", revision: 0 }],
+  );
+  assert.deepEqual(
+    await rowsOf(
+      db.client,
+      "SELECT sorting_key FROM system.tables WHERE database = 'older' AND name IN ('steps', 'assemblies') ORDER BY name",
+    ),
+    [
+      { sorting_key: "project, rollout_id, revision" },
+      { sorting_key: "project, rollout_id, attempt_id, step_index, revision" },
+    ],
+  );
+});
+
 test("a database whose name is no name is refused before anything is sent", async () => {
   for (const database of ["", "a b", "x`; DROP DATABASE fresh", "1st"]) {
     await assert.rejects(

@@ -26,7 +26,7 @@ export async function figuresOf(client: ClickHouseClient, project: string): Prom
        ${one("uniqExactIf(rollout_id, status IN ('succeeded', 'failed', 'cancelled'))", "rollout_changes")} AS finished,
        ${one("count()", "spans")} AS spans,
        ${one("count()", "late_spans")} AS lateSpans,
-       ${one("count()", "steps")} AS steps,
+       ${one("count()", "latest_steps")} AS steps,
        ${one("count()", "latest_transitions")} AS transitions,
        ${one("toInt64(sumIf(transitions, event = 'trained'))", "batches")} AS trained,
        ${one("count()", "resources")} AS resourceVersions,
@@ -79,7 +79,7 @@ export async function meanRewards(
     client,
     `SELECT mode, resources_id, resources_version, toInt64(count()) AS rollouts,
        avg(reward) AS mean_reward, toString(min(ended_at)) AS first_ended_at
-     FROM assemblies WHERE project = {project:String}
+     FROM latest_assemblies WHERE project = {project:String}
      GROUP BY mode, resources_id, resources_version
      ORDER BY resources_id, resources_version NULLS FIRST, mode`,
     { project },

@@ -15,6 +15,7 @@ import { readOnlySql } from "./sql-query.ts";
 import { openTestDatabase, type TestDatabase } from "./test-database.ts";
 import {
   attemptEnded,
+  callOmitted,
   delivery,
   noAttributes,
   others,
@@ -62,7 +63,9 @@ before(async () => {
     ended_at: 1_790_000_000_999_999,
   });
   await sink.write(delivery("rollouts", [rolloutChanged(), second]));
-  await sink.write(delivery("steps", [step(), ...pick("RolloutAssembled")]));
+  const revised = { revision: 1 };
+  const written = [step(), step({ step_index: 1 }), step(revised), callOmitted(revised)];
+  await sink.write(delivery("steps", [...written, ...pick("RolloutAssembled")]));
   await sink.write(
     delivery("transitions", [
       transition(),

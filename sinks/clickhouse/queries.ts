@@ -15,6 +15,7 @@ type FlatChange = Omit<RolloutChange, "config" | "credit"> &
   RolloutChanged["config"] & {
     readonly credit_strategy: string;
     readonly credit_parameters: { [name: string]: number };
+    readonly credit_options: { [name: string]: string };
     readonly kafka_topic: string;
     readonly kafka_timestamp: string;
   };
@@ -33,14 +34,18 @@ const changeColumns = `* REPLACE(
 function changeOf(row: FlatChange): RolloutChange {
   const { timeout_seconds, unresponsive_seconds, max_attempts, retry_condition, ...rest } = row;
   const { grace_seconds, claim_seconds, retention_seconds, ...others } = rest;
-  const { credit_strategy, credit_parameters, ...facts } = others;
+  const { credit_strategy, credit_parameters, credit_options, ...facts } = others;
   const { kafka_topic: _topic, kafka_timestamp: _timestamp, ...change } = facts;
   const limits = { timeout_seconds, unresponsive_seconds, max_attempts, retry_condition };
   return {
     ...change,
     attempts: row.attempts as Attempt[],
     config: { ...limits, grace_seconds, claim_seconds, retention_seconds },
-    credit: { strategy: credit_strategy, parameters: credit_parameters },
+    credit: {
+      strategy: credit_strategy,
+      parameters: credit_parameters,
+      options: credit_options,
+    },
   };
 }
 
@@ -77,14 +82,25 @@ export async function rolloutsById(
   return rows.map(changeOf);
 }
 
-type FlatTransition = Record<string, unknown> & {
+/** The columns of a transition under the names of its record. */
+export const transitionColumns = `* EXCEPT(kafka_topic, kafka_partition, kafka_offset,
+    kafka_timestamp, credit_strategy, credit_parameters, credit_options, source_topic,
+    source_partition, source_first_offset, source_last_offset)
+  REPLACE(${micros("start_time")}, ${micros("end_time")}, ${micros("ended_at")}),
+  CAST((credit_strategy, credit_parameters, credit_options), 'Tuple(strategy String,
+    parameters Map(String, Float64), options Map(String, String))') AS credit,
+  CAST((source_topic, source_partition, source_first_offset, source_last_offset),
+    'Tuple(topic String, partition Int32, first_offset Int64, last_offset Int64)') AS provenance`;
+
+/** A row of {@link transitionColumns}. */
+export type FlatTransition = Record<string, unknown> & {
   readonly prompt_ids: number[];
   readonly response_ids: number[];
   readonly logprobs: unknown[];
   readonly loss_mask: number[];
 };
 
-/** The transitions of a rollout that count (newest revision), in order of steps. */
+/** The transitions of a rollout that count (newest revision of its group), in order of steps. */
 export async function transitionsOf(
   client: ClickHouseClient,
   project: string,
@@ -92,23 +108,21 @@ export async function transitionsOf(
 ): Promise<readonly TransitionRecorded[]> {
   const rows = await rowsOf<FlatTransition>(
     client,
-    `SELECT * EXCEPT(kafka_topic, kafka_partition, kafka_offset, kafka_timestamp, credit_strategy,
-       credit_parameters, source_topic, source_partition, source_first_offset, source_last_offset)
-     REPLACE(${micros("start_time")}, ${micros("end_time")}, ${micros("ended_at")}),
-     CAST((credit_strategy, credit_parameters),
-       'Tuple(strategy String, parameters Map(String, Float64))') AS credit,
-     CAST((source_topic, source_partition, source_first_offset, source_last_offset),
-       'Tuple(topic String, partition Int32, first_offset Int64, last_offset Int64)') AS provenance
-     FROM transitions
+    `SELECT ${transitionColumns}
+     FROM latest_transitions
      WHERE project = {project:String} AND rollout_id = {rolloutId:String}
-     ORDER BY attempt_id, step_index, revision DESC LIMIT 1 BY attempt_id, step_index`,
+     ORDER BY attempt_id, step_index`,
     { project, rolloutId },
   );
-  return rows.map((row) => ({
+  return rows.map(transitionOf);
+}
+
+export function transitionOf(row: FlatTransition): TransitionRecorded {
+  return {
     ...(row as unknown as TransitionRecorded),
     prompt_ids: packInt32(row.prompt_ids),
     response_ids: packInt32(row.response_ids),
     logprobs: packFloat32(row.logprobs.map(double)),
     loss_mask: Uint8Array.from(row.loss_mask),
-  }));
+  };
 }

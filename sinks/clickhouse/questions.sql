@@ -23,7 +23,7 @@ LIMIT 10;
 
 -- name: tokens per agent
 SELECT agent, model, count() AS calls, sum(prompt_tokens) AS tokens_in, sum(completion_tokens) AS tokens_out
-FROM steps
+FROM latest_steps
 WHERE project = 'default'
 GROUP BY agent, model
 ORDER BY tokens_in + tokens_out DESC;
@@ -47,10 +47,18 @@ LIMIT 20;
 -- name: groups with equal rewards
 -- Groups that teach nothing: every member got the same reward.
 SELECT resources_id, min_policy_version, count() AS closed, countIf(equal_rewards) AS equal, round(equal / closed, 3) AS share
-FROM groups
+FROM latest_groups
 WHERE project = 'default'
 GROUP BY resources_id, min_policy_version
 ORDER BY resources_id, min_policy_version;
+
+-- name: why no transition
+-- Calls that gave none, by the reason; lightning why ROLLOUT tells it of one rollout.
+SELECT reason, agent, count() AS calls, uniqExact(rollout_id) AS rollouts, any(detail) AS for_example
+FROM latest_omitted_calls
+WHERE project = 'default'
+GROUP BY reason, agent
+ORDER BY calls DESC, reason, agent;
 
 -- name: staleness of trained batches
 -- How many versions behind was what was trained?

@@ -1,6 +1,8 @@
 import { LightningError } from "../../schemas/errors.ts";
 import type { Tagged } from "../../schemas/records.ts";
+import { creditAssignments } from "./rows/assignments.ts";
 import { deadLetters } from "./rows/dead-letters.ts";
+import { omittedCalls } from "./rows/omissions.ts";
 import { batches, leased, projects, resources, returned, trained } from "./rows/resources.ts";
 import { rolloutChanges } from "./rows/rollouts.ts";
 import { attemptEnds, spans } from "./rows/spans.ts";
@@ -9,7 +11,7 @@ import { groups, transitions } from "./rows/transitions.ts";
 import { workerChanges } from "./rows/workers.ts";
 import { type Place, type Row, row, type TableShape } from "./table.ts";
 
-/** Every table the sink writes. */
+/** Every table the sink writes, what is closed before what closes it. */
 export const tables: readonly TableShape[] = [
   spans,
   attemptEnds,
@@ -18,6 +20,8 @@ export const tables: readonly TableShape[] = [
   assemblies,
   transitions,
   groups,
+  omittedCalls,
+  creditAssignments,
   resources,
   projects,
   batches,
@@ -42,6 +46,10 @@ export function rowOf(record: Tagged, place: Place): Row {
       return row(transitions, { ...place, value: record.value });
     case "GroupClosed":
       return row(groups, { ...place, value: record.value });
+    case "CallOmitted":
+      return row(omittedCalls, { ...place, value: record.value });
+    case "CreditAssigned":
+      return row(creditAssignments, { ...place, value: record.value });
     case "ResourcesUpdated":
       return row(resources, { ...place, value: record.value });
     case "ProjectConfigured":

@@ -2,7 +2,7 @@ import type { Delivered, Delivery, Sink } from "../sink.ts";
 import type { ClickHouseClient } from "./client.ts";
 import { insertRows } from "./insert.ts";
 import { withoutKnown } from "./repeats.ts";
-import { rowOf } from "./rows.ts";
+import { rowOf, tables } from "./rows.ts";
 import type { Row, TableShape } from "./table.ts";
 
 export type ClickHouseSinkOptions = {
@@ -26,7 +26,8 @@ export const reads = [
 /**
  * The log → ClickHouse. One insert per delivery and table, whole or not at all, under a token made
  * of the delivery's boundaries: a repetition is swallowed by the server. Records that a producer
- * appended twice are looked up first, so `count()` is right without FINAL.
+ * appended twice are looked up first, so `count()` is right without FINAL. Tables are written in one
+ * order: who sees the closing record of a rollout or a group sees its rows.
  *
  * Throws `row-refused` with `fields.offset` when one record cannot become a row; nothing of its
  * table has been written then, and the delivery may be written again without it. Everything else
@@ -37,7 +38,9 @@ export function createClickHouseSink({ client, deadLetters = [] }: ClickHouseSin
     name: "clickhouse",
     reads: [...reads, ...deadLetters],
     async write(delivery) {
-      for (const [table, rows] of group(delivery)) {
+      const grouped = group(delivery);
+      for (const table of tables) {
+        const rows = grouped.get(table) ?? [];
         const fresh = await withoutKnown(client, table, rows);
         if (fresh.length > 0) await insertRows(client, table, fresh, tokenOf(delivery, table));
       }

@@ -4,7 +4,11 @@ import type * as Records from "../../schemas/types.ts";
 import type { Delivered, Delivery } from "../sink.ts";
 
 const at = 1_790_000_000_123_456;
-const credit = { strategy: "group-relative", parameters: { gamma: 0.99 } };
+const credit = {
+  strategy: "group-relative",
+  parameters: { gamma: 0.99 },
+  options: { fallback: "final-reward" },
+};
 
 export const noAttributes: Records.Attributes = {
   strings: {},
@@ -77,6 +81,7 @@ export function attemptEnded(values: Partial<Records.AttemptEnded> = {}): Tagged
     group_size: 2,
     group_deadline_seconds: 60,
     credit,
+    selection: '{"repair":false}',
     grace_seconds: 0,
     metadata: "{}",
     enqueued_at: at,
@@ -123,6 +128,7 @@ export function rolloutChanged(
     group_size: 2,
     group_deadline_seconds: 60,
     credit,
+    selection: '{"repair":false}',
     enqueued_at: at,
     queued_at: at,
     keeps_place: false,
@@ -181,11 +187,27 @@ const call = {
   start_time: at,
   end_time: at + 10,
 };
+const chosen = {
+  policy: "writer",
+  choice: 1,
+  state_id: "room-list",
+  potential: 0.25,
+  temperature: 0.5,
+  top_p: 1,
+  reward_spans: ["r1"],
+};
 const identity = { project: "default", rollout_id: "ro-1", group_id: "g-1", attempt_id: "at-1" };
 const provenance = { topic: "spans", partition: 0, first_offset: 1, last_offset: 2 };
 
 export function step(values: Partial<Records.StepRecorded> = {}): Tagged<"StepRecorded"> {
-  const own = { step_index: 0, reward: 0.5, rewards: { style: 1 }, provenance };
+  const own = {
+    step_index: 0,
+    reward: 0.5,
+    rewards: { style: 1 },
+    ...chosen,
+    revision: 0,
+    provenance,
+  };
   return { type: "StepRecorded", value: { ...identity, ...call, ...own, ...values } };
 }
 
@@ -200,6 +222,7 @@ export function transition(
     loss_mask: Uint8Array.from([1, 0]),
     reward: 0.5,
     rewards: {},
+    ...chosen,
     rollout_reward: 0.5,
     return_value: 0.5,
     advantage: -1.25,
@@ -219,54 +242,93 @@ export function transition(
   return { type: "TransitionRecorded", value: { ...value, ...values } };
 }
 
+export function callOmitted(values: Partial<Records.CallOmitted> = {}): Tagged<"CallOmitted"> {
+  const value: Records.CallOmitted = {
+    ...identity,
+    span_id: "b7ad6b7169203332",
+    agent: "judge",
+    model: "room-1",
+    reason: "not-selected",
+    detail: "agent judge matches none of writer, critic",
+    revision: 0,
+    provenance,
+  };
+  return { type: "CallOmitted", value: { ...value, ...values } };
+}
+
+export function rolloutAssembled(
+  values: Partial<Records.RolloutAssembled> = {},
+): Tagged<"RolloutAssembled"> {
+  const value: Records.RolloutAssembled = {
+    project: "default",
+    rollout_id: "ro-1",
+    group_id: "g-1",
+    group_size: 2,
+    group_deadline_seconds: 60,
+    attempt_id: "at-1",
+    status: "succeeded",
+    mode: "train",
+    resources_id: "main",
+    resources_version: 3,
+    credit,
+    selection: "{}",
+    steps: 1,
+    calls: 2,
+    omitted: 1,
+    spans: 4,
+    reward: 0.5,
+    rewards: {},
+    invalid_rewards: 0,
+    unmatched_rewards: 1,
+    late_rewards: 2,
+    grace_seconds: 5,
+    revision: 1,
+    enqueued_at: null,
+    ended_at: at,
+    metadata: "{}",
+    provenance,
+  };
+  return { type: "RolloutAssembled", value: { ...value, ...values } };
+}
+
+export function groupClosed(values: Partial<Records.GroupClosed> = {}): Tagged<"GroupClosed"> {
+  const value: Records.GroupClosed = {
+    project: "default",
+    group_id: "g-1",
+    reason: "complete",
+    group_size: 2,
+    members: ["ro-1", "ro-2"],
+    transitions: 2,
+    withheld: 1,
+    mode: "train",
+    resources_id: "main",
+    mean_reward: 0.5,
+    std_reward: null,
+    equal_rewards: true,
+    min_policy_version: 3,
+    max_policy_version: 3,
+    credit,
+    closed_at: at,
+    revision: 0,
+    replaces: 0,
+  };
+  return { type: "GroupClosed", value: { ...value, ...values } };
+}
+
 /** One record of each other kind that a table holds. */
 export const others: readonly Tagged[] = [
+  callOmitted(),
   {
-    type: "RolloutAssembled",
-    value: {
-      project: "default",
-      rollout_id: "ro-1",
-      group_id: "g-1",
-      group_size: 2,
-      group_deadline_seconds: 60,
-      attempt_id: "at-1",
-      status: "succeeded",
-      mode: "train",
-      resources_id: "main",
-      resources_version: 3,
-      credit,
-      steps: 1,
-      spans: 4,
-      reward: 0.5,
-      rewards: {},
-      invalid_rewards: 0,
-      enqueued_at: null,
-      ended_at: at,
-      metadata: "{}",
-      provenance,
-    },
-  },
-  {
-    type: "GroupClosed",
+    type: "CreditAssigned",
     value: {
       project: "default",
       group_id: "g-1",
-      reason: "complete",
-      group_size: 2,
-      members: ["ro-1", "ro-2"],
-      transitions: 2,
-      mode: "train",
-      resources_id: "main",
-      mean_reward: 0.5,
-      std_reward: null,
-      equal_rewards: true,
-      min_policy_version: 3,
-      max_policy_version: 3,
-      credit,
-      closed_at: at,
       revision: 0,
+      members: [{ rollout_id: "ro-1", advantages: [0.5, -0.5], returns: [] }],
     },
   },
+  rolloutAssembled(),
+  groupClosed(),
   {
     type: "ResourcesUpdated",
     value: {
@@ -289,6 +351,7 @@ export const others: readonly Tagged[] = [
       project: "default",
       version: 1,
       credit,
+      selection: '{"repair":false}',
       group_deadline_seconds: 60,
       grace_seconds: 0,
       updated_at: at,

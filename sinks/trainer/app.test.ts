@@ -31,6 +31,25 @@ describe("POST /v1/batches/lease", () => {
     assert.deepEqual([...arrays.response_ids], [7, 8, 7, 8]);
   });
 
+  test("of a policy gives the rows of that policy, and their acknowledgement is theirs alone", async () => {
+    const { app, port } = await trainerWith(0);
+    const [writer, , closing] = group("g", 2, {}, { policy: "writer" });
+    const [, critic] = group("g", 2, {}, { policy: "critic" });
+    assert.ok(writer && critic && closing);
+    port.driven[0]?.append([writer, critic, closing]);
+    port.run();
+    const { body } = await post(app, "/v1/batches/lease", { policy: "writer" });
+    assert.deepEqual(
+      (body.groups as { policy: string; rows: number[] }[]).map((one) => [one.policy, one.rows]),
+      [["writer", [0, 1]]],
+    );
+    assert.equal((await post(app, `/v1/batches/${body.lease_id}/ack`)).status, 200);
+    const other = await post(app, "/v1/batches/lease", { policy: "critic" });
+    assert.equal(other.body.transitions, 1);
+    assert.equal((await post(app, `/v1/batches/${other.body.lease_id}/ack`)).status, 200);
+    assert.equal((await post(app, "/v1/batches/lease")).status, 204);
+  });
+
   test("is durable before it is answered", async () => {
     const { app, port } = await trainerWith(1);
     const { body } = await post(app, "/v1/batches/lease");
@@ -118,6 +137,7 @@ describe("POST /v1/batches/lease", () => {
     [{ mode: "test" }, 'mode: read "test", allowed is "train"'],
     [{ wait_seconds: 1e9 }, "wait_seconds: read 1000000000"],
     [{ equal_rewards: "no" }, "equal_rewards"],
+    [{ policy: 1 }, "policy"],
     [{ project: "../x" }, "project"],
     [[], "body: read []"],
     ["{", "body: not JSON"],

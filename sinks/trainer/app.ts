@@ -126,6 +126,7 @@ const leaseFields = [
   "worker_id",
   "project",
   "mode",
+  "policy",
   "max_samples",
   "max_tokens",
   "min_samples",
@@ -184,6 +185,7 @@ function wishOf(fields: Fields, path: string | null, settings: TrainerSettings):
     project,
     workerId: textField(fields, "worker_id") ?? "unnamed",
     mode: choiceField(fields, "mode", settings.modes) ?? "train",
+    policy: policyOf(fields),
     maxSamples,
     maxTokens,
     minSamples: numberField(fields, "min_samples", { ...count, max: most }) ?? 1,
@@ -191,6 +193,11 @@ function wishOf(fields: Fields, path: string | null, settings: TrainerSettings):
     equalRewards: choiceField(fields, "equal_rewards", ["include", "withhold"]) ?? "include",
     leaseSeconds: secondsOf(fields) ?? settings.leaseSeconds,
   };
+}
+
+/** A policy by name; the empty name means the rows that no selection routed. */
+function policyOf(fields: Fields): string | null {
+  return fields.policy === "" ? "" : (textField(fields, "policy") ?? null);
 }
 
 function secondsOf(fields: Fields): number | undefined {

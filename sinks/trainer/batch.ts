@@ -18,6 +18,8 @@ export type BatchGroup = {
   readonly min_policy_version: number | null;
   readonly max_policy_version: number | null;
   readonly revision: number;
+  /** Resource its rows train; empty when no selection routed its agents. */
+  readonly policy: string;
 };
 
 /** What is said of a row besides its numbers; the last three only when text was asked for. */
@@ -89,7 +91,7 @@ export function headerOf(leased: Leased, leaseSeconds: number, text: boolean): B
 
 function groupsOf({ groups }: Leased): BatchGroup[] {
   let from = 0;
-  return groups.map(({ group: { closed, rows }, delivery }) => {
+  return groups.map(({ group: { closed, rows, policy }, delivery }) => {
     const range = [from, from + rows.length] as const;
     from += rows.length;
     return {
@@ -105,6 +107,7 @@ function groupsOf({ groups }: Leased): BatchGroup[] {
       min_policy_version: closed.min_policy_version,
       max_policy_version: closed.max_policy_version,
       revision: closed.revision,
+      policy,
     };
   });
 }

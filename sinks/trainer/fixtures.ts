@@ -7,7 +7,7 @@ import { type DrivenPartition, drivePartition } from "./drive.ts";
 import { type Leased, type LeaseRequest, lease } from "./leases.ts";
 import { type LedgerSettings, take } from "./ledger.ts";
 
-const credit = { strategy: "group-relative", parameters: {} };
+const credit = { strategy: "group-relative", parameters: {}, options: {} };
 
 /** A valid row with what a test says of it; three prompt tokens and two response tokens. */
 export function transition(fields: Partial<TransitionRecorded> = {}): Tagged<"TransitionRecorded"> {
@@ -38,6 +38,13 @@ export function transition(fields: Partial<TransitionRecorded> = {}): Tagged<"Tr
     loss_mask: Buffer.alloc(0),
     reward: null,
     rewards: {},
+    policy: "",
+    choice: 0,
+    state_id: null,
+    potential: null,
+    temperature: null,
+    top_p: null,
+    reward_spans: [],
     rollout_reward: 1,
     return_value: 1,
     advantage: 0.5,
@@ -67,6 +74,7 @@ export function groupClosed(fields: Partial<GroupClosed> = {}): Tagged<"GroupClo
     group_size: 1,
     members: ["r0"],
     transitions: 1,
+    withheld: 0,
     mode: "train",
     resources_id: null,
     mean_reward: 1,
@@ -77,6 +85,7 @@ export function groupClosed(fields: Partial<GroupClosed> = {}): Tagged<"GroupClo
     credit,
     closed_at: 0,
     revision: 0,
+    replaces: -1,
     ...fields,
   };
   return { type: "GroupClosed", value };
@@ -104,6 +113,7 @@ export function leaseRequest(about: Partial<LeaseRequest> = {}): LeaseRequest {
     workerId: "w",
     project: "default",
     mode: "train",
+    policy: null,
     maxSamples: null,
     maxTokens: null,
     minSamples: 1,

@@ -65,6 +65,18 @@ describe("a group", () => {
     assert.equal(lease(partition.ledger, leaseRequest()), null);
   });
 
+  test("revised from none to some rows is trained, since nobody was given any", async () => {
+    const partition = await drivePartition();
+    partition.append(group("g", 0));
+    partition.feed();
+    partition.append(group("g", 2, { revision: 1, replaces: 0 }));
+    partition.feed();
+    assert.equal(give(partition).batch.transitions, 2);
+    partition.append(group("g", 2, { revision: 2, replaces: 2 }));
+    partition.feed();
+    assert.equal(lease(partition.ledger, leaseRequest()), null);
+  });
+
   test("of an id that closes twice is two groups", async () => {
     const partition = await drivePartition();
     partition.append(group("g", 1));

@@ -2,8 +2,9 @@ import { LightningError } from "../../schemas/errors.ts";
 import { keyOf } from "../../schemas/topics.ts";
 import type { GroupClosed, TransitionRecorded } from "../../schemas/types.ts";
 import type { Delivered } from "../sink.ts";
-import { type Group, type Ledger, type OpenGroup, setMark } from "./ledger.ts";
+import { type Group, type Ledger, setMark } from "./ledger.ts";
 import { flawOf, isHeld, offer, setAside } from "./offer.ts";
+import { type Share, sharesOf } from "./shares.ts";
 
 /**
  * Folds the next record of the partition in. Throws `record-invalid` naming the field for a row no
@@ -48,12 +49,19 @@ function close(ledger: Ledger, closed: GroupClosed, offset: number, now: number)
   const key = openKey(closed);
   const open = ledger.open.get(key) ?? { rows: new Map(), firstOffset: offset, bytes: 0 };
   ledger.open.delete(key);
-  const id = `${keyOf(closed.project, closed.group_id)}@${offset}`;
+  const groups = sharesOf(closed, [...open.rows.values()], offset).map((share) =>
+    toGroup(share, closed, open.firstOffset, offset),
+  );
+  for (const group of groups) admit(ledger, group, now);
+  if (closed.revision > 0) supersedeOthers(ledger, closed, groups, now);
+}
+
+function admit(ledger: Ledger, group: Group, now: number): void {
+  const { id, closed } = group;
   if (ledger.marks.get(id)?.done) {
-    ledger.bytes -= open.bytes;
+    ledger.bytes -= group.bytes;
     return;
   }
-  const group = toGroup(id, closed, open, offset);
   ledger.groups.set(id, group);
   if (isHeld(ledger, id)) return;
   const isNewRevision = closed.revision > 0 && !ledger.marks.has(id);
@@ -61,29 +69,30 @@ function close(ledger: Ledger, closed: GroupClosed, offset: number, now: number)
   else offer(ledger, group, now);
 }
 
-function toGroup(id: string, closed: GroupClosed, open: OpenGroup, offset: number): Group {
-  const rows = [...open.rows.values()];
+function toGroup(share: Share, closed: GroupClosed, firstOffset: number, offset: number): Group {
   return {
-    id,
+    ...share,
+    id: `${keyOf(closed.project, closed.group_id)}@${share.place}`,
     closed,
-    rows,
-    firstOffset: open.firstOffset,
+    firstOffset,
     closeOffset: offset,
-    tokens: rows.reduce((sum, row) => sum + tokensOf(row), 0),
-    bytes: open.bytes,
+    tokens: share.rows.reduce((sum, row) => sum + tokensOf(row), 0),
+    bytes: share.rows.reduce((sum, row) => sum + bytesOf(row), 0),
   };
 }
 
 /**
- * A revision takes the place of its group while nobody has that; otherwise it comes too late: its
- * group is being trained or done, and training it again would count the same rollouts twice.
+ * A revision takes the place of its group while nobody has that, or when there were no rows to be
+ * had; otherwise it comes too late: its group is being trained or done, and training it again would
+ * count the same rollouts twice.
  */
 function revise(ledger: Ledger, group: Group, now: number): void {
-  const { project, group_id, revision } = group.closed;
-  const prior = ledger.ready.find(
-    ({ closed }) =>
-      closed.project === project && closed.group_id === group_id && closed.revision < revision,
-  );
+  const { revision } = group.closed;
+  const prior = earlierReady(ledger, group.closed).find(({ policy }) => policy === group.policy);
+  if (prior === undefined && group.closed.replaces === 0) {
+    offer(ledger, group, now);
+    return;
+  }
   if (prior === undefined) {
     const detail = `revision ${revision} came after the group was given out`;
     setAside(ledger, group, now, "superseded", detail);
@@ -98,6 +107,31 @@ function revise(ledger: Ledger, group: Group, now: number): void {
     offset: group.closeOffset,
   });
   offer(ledger, group, now);
+}
+
+/** What nobody was given yet of the earlier revisions of a group. */
+function earlierReady(ledger: Ledger, { project, group_id, revision }: GroupClosed): Group[] {
+  return ledger.ready.filter(
+    ({ closed }) =>
+      closed.project === project && closed.group_id === group_id && closed.revision < revision,
+  );
+}
+
+/** A whole revision may have nothing for a policy any more: its earlier rows are then no more true. */
+function supersedeOthers(
+  ledger: Ledger,
+  closed: GroupClosed,
+  groups: readonly Group[],
+  now: number,
+): void {
+  const found = groups.reduce((sum, { rows }) => sum + rows.length, 0);
+  if (found !== closed.transitions) return;
+  const still = new Set(groups.flatMap(({ policy, rows }) => (rows.length > 0 ? [policy] : [])));
+  for (const prior of earlierReady(ledger, closed)) {
+    if (still.has(prior.policy)) continue;
+    const detail = `revision ${closed.revision} has no such rows`;
+    setAside(ledger, prior, now, "superseded", detail);
+  }
 }
 
 /** State and action tokens of a row; what the engine counted when it gave no ids. */

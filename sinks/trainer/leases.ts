@@ -8,6 +8,8 @@ export type LeaseRequest = {
   readonly workerId: string;
   readonly project: string;
   readonly mode: string;
+  /** Only rows that train this policy; null: of any policy, each group's side by side. */
+  readonly policy: string | null;
   /** Rows at most; null: no limit. A larger group is given alone. */
   readonly maxSamples: number | null;
   /** Tokens at most; null: no limit. A larger group is given alone. */
@@ -35,7 +37,7 @@ export function lease(ledger: Ledger, request: LeaseRequest): Leased | null {
     group,
     delivery: (ledger.marks.get(group.id)?.deliveries ?? 0) + 1,
   }));
-  const batchId = `${ledger.partition}-${first.closeOffset}-${groups[0]?.delivery}`;
+  const batchId = `${ledger.partition}-${first.place}-${groups[0]?.delivery}`;
   const batch = describe(batchId, groups, request);
   setBatch(ledger, batchId, { type: "BatchLeased", value: batch });
   for (const { group, delivery } of groups) {
@@ -78,6 +80,7 @@ function choose(ledger: Ledger, request: LeaseRequest): readonly Group[] {
 function isWanted(ledger: Ledger, group: Group, request: LeaseRequest): boolean {
   const { closed } = group;
   if (closed.project !== request.project || modeOf(closed) !== request.mode) return false;
+  if (request.policy !== null && group.policy !== request.policy) return false;
   const behind = stalenessOf(group, request);
   if (request.maxStaleness !== null && behind !== null && behind > request.maxStaleness) {
     const detail = `${behind} policy versions behind, allowed is ${request.maxStaleness}`;

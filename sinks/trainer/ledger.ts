@@ -1,6 +1,7 @@
 import type { Tagged } from "../../schemas/records.ts";
 import { keyOf, type TopicName } from "../../schemas/topics.ts";
 import type { GroupClosed, GroupTrained, TransitionRecorded } from "../../schemas/types.ts";
+import type { Share } from "./shares.ts";
 
 export type LedgerSettings = {
   /** Memory for rows, bytes; beyond it {@link isFull} asks the runtime to pause the partition. */
@@ -41,11 +42,13 @@ export type Effect = {
   readonly lowWatermark: number;
 };
 
-/** A closed group; `id` names this closing of it: key and offset of its GroupClosed. */
-export type Group = {
+/**
+ * What of a closed group trains one policy: all of it, unless its agents are routed to several.
+ * `id` names this closing of it: key, and offset of its GroupClosed with the number of the share.
+ */
+export type Group = Share & {
   readonly id: string;
   readonly closed: GroupClosed;
-  readonly rows: readonly TransitionRecorded[];
   readonly firstOffset: number;
   readonly closeOffset: number;
   readonly tokens: number;

@@ -19,10 +19,10 @@ export function modeOf(closed: GroupClosed): string {
 /** Why a group cannot be given out, or null. */
 export function flawOf(
   ledger: Ledger,
-  { id, closed, rows }: Group,
+  { id, closed, rows, expected }: Group,
 ): { readonly reason: SetAsideReason; readonly detail: string } | null {
-  if (rows.length !== closed.transitions) {
-    const detail = `read ${rows.length} rows, the group has ${closed.transitions}`;
+  if (rows.length !== expected) {
+    const detail = `read ${rows.length} rows, the group has ${expected}`;
     return { reason: "incomplete", detail };
   }
   if (rows.length === 0) return { reason: "empty", detail: "the group has no rows" };
@@ -54,14 +54,20 @@ export function offer(ledger: Ledger, group: Group, now: number): void {
 }
 
 /** Where a group stands, or would stand, among the ready ones. */
-function placeOf({ ready }: Ledger, { closeOffset }: Group): number {
+function placeOf({ ready }: Ledger, group: Group): number {
   let low = 0;
   for (let high = ready.length; low < high; ) {
     const middle = (low + high) >> 1;
-    if ((ready[middle]?.closeOffset ?? Infinity) < closeOffset) low = middle + 1;
+    const other = ready[middle];
+    if (other !== undefined && isBefore(other, group)) low = middle + 1;
     else high = middle;
   }
   return low;
+}
+
+/** Oldest closing first, its shares in the order of their policies. */
+function isBefore(a: Group, b: Group): boolean {
+  return a.closeOffset < b.closeOffset || (a.closeOffset === b.closeOffset && a.policy < b.policy);
 }
 
 /** Ends a group without training it, and says so on `batches`; `now` in ms since epoch. */
@@ -83,7 +89,7 @@ export function setAside(
     type: "BatchReturned",
     value: {
       project: group.closed.project,
-      batch_id: `${ledger.partition}-${group.closeOffset}-${reason}`,
+      batch_id: `${ledger.partition}-${group.place}-${reason}`,
       lease_id: "",
       worker_id: "",
       groups: [group.closed.group_id],

@@ -12,8 +12,8 @@ export function statusOf(ledgers: readonly Ledger[], project: string | null) {
 function partitionOf(ledger: Ledger, project: string | null) {
   const ready = ledger.ready.filter(({ closed }) => isOf(closed.project, project));
   const waiting: Record<string, number> = {};
-  for (const { closed } of ready) {
-    const name = `${closed.project}/${modeOf(closed)}`;
+  for (const { closed, policy } of ready) {
+    const name = `${closed.project}/${modeOf(closed)}${policy === "" ? "" : `/${policy}`}`;
     waiting[name] = (waiting[name] ?? 0) + 1;
   }
   return {
@@ -26,7 +26,7 @@ function partitionOf(ledger: Ledger, project: string | null) {
     open_groups: ledger.open.size,
     ready_groups: ready.length,
     ready_transitions: ready.reduce((sum, { rows }) => sum + rows.length, 0),
-    /** Groups by project and mode: whom nobody leases for holds the partition up. */
+    /** Groups by project, mode and policy: whom nobody leases for holds the partition up. */
     waiting,
   };
 }

@@ -159,7 +159,7 @@ function resourcesIdOf(ledger: Ledger, leaseId: string): string | null {
 /** The ledger a lease was given from: its number stands before the lease's first dash. */
 function ledgerOf(port: TrainerPort, leaseId: string, project: string | null): Ledger {
   const unknown = new LightningError("not-found", `lease ${leaseId} is not known`, { leaseId });
-  const partition = /^(\d+)-\d+-\d+$/.exec(leaseId)?.[1];
+  const partition = /^(\d+)-\d+(?:\.\d+)?-\d+$/.exec(leaseId)?.[1];
   if (partition === undefined) throw unknown;
   const ledger = port.partitions().find((one) => one.partition === Number(partition));
   if (ledger === undefined) {

@@ -25,7 +25,8 @@ test("an enqueued rollout carries the resources and the settings in force", asyn
   await ask(gateway, "PUT", "/api/v1/resources/main", { resources: { main_llm: llm } });
   await ask(gateway, "PUT", "/api/v1/resources/main", { resources: { main_llm: llm } });
   const credit = { strategy: "group-relative", parameters: { gamma: 0.9 } };
-  await ask(gateway, "PUT", "/api/v1/settings", { credit, grace_seconds: 3 });
+  const selection = { agents: [{ match: "^writer$", policy: "writer" }] };
+  await ask(gateway, "PUT", "/api/v1/settings", { credit, selection, grace_seconds: 3 });
   const { status, body } = await ask(gateway, "POST", "/api/v1/rollouts", {
     input: { q: "Find a room" },
     mode: "train",
@@ -39,7 +40,8 @@ test("an enqueued rollout carries the resources and the settings in force", asyn
   assert.equal(rollout.group_id, rollout.rollout_id);
   assert.equal(rollout.group_size, 1);
   assert.deepEqual([rollout.resources_id, rollout.resources_version], ["main", 2]);
-  assert.deepEqual(rollout.credit, credit);
+  assert.deepEqual(rollout.credit, { ...credit, options: {} });
+  assert.deepEqual(rollout.selection, selection);
   assert.equal(rollout.config.grace_seconds, 3);
   assert.equal(rollout.config.max_attempts, 2);
   const last = gateway.log.records.at(-1);

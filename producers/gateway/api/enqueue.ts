@@ -1,6 +1,7 @@
 import { LightningError } from "../../../schemas/errors.ts";
 import type { Request } from "../../../schemas/requests.ts";
 import type { EnqueueRequested, ResourcesUpdated } from "../../../schemas/types.ts";
+import { chosenCredit, chosenSelection } from "../choices.ts";
 import type { Gateway } from "../context.ts";
 import { hexId } from "../ids.ts";
 import { jsonField } from "../json.ts";
@@ -9,7 +10,8 @@ import type { TaskBody } from "./fields.ts";
 
 /**
  * The requests that put tasks into the queue. Everything a rollout runs with is stamped on it here:
- * the resource set and its version, the project's credit strategy, its group.
+ * the resource set and its version, its group, and the project's credit strategy and selection where
+ * it brings none of its own.
  */
 export function enqueueRequests(
   gateway: Gateway,
@@ -61,7 +63,8 @@ function enqueued(
     group_id: task.group_id ?? ids.rolloutId,
     group_size: task.group_size ?? 1,
     group_deadline_seconds: task.group_deadline_seconds ?? settings.group_deadline_seconds,
-    credit: settings.credit,
+    credit: chosenCredit(gateway.choices, task.credit, settings.credit, ids.field),
+    selection: chosenSelection(gateway.choices, task.selection, settings.selection, ids.field),
     start: task.start ?? false,
     worker_id: task.worker_id ?? null,
   };

@@ -1,4 +1,5 @@
 import { type TSchema, Type } from "@fastify/type-provider-typebox";
+import type { CreditBody } from "../choices.ts";
 import { longestId } from "../ids.ts";
 
 /** An id: the same rule as {@link isId}. */
@@ -23,6 +24,31 @@ export const closed = { additionalProperties: false } as const;
 
 /** A JSON object of the caller's own. */
 export const FreeObject = Type.Unsafe<Record<string, unknown>>({ type: "object" });
+
+/** What a field that takes JSON of many names may hold. */
+const many = { maxProperties: 100 } as const;
+
+/** A credit strategy; what its names and numbers may be is checked in choices.ts. */
+export const CreditFields = Type.Object(
+  {
+    strategy: Type.String({ minLength: 1, maxLength: 100 }),
+    parameters: Type.Optional(
+      Type.Unsafe<Record<string, number>>({
+        type: "object",
+        additionalProperties: { type: "number" },
+        ...many,
+      }),
+    ),
+    options: Type.Optional(
+      Type.Unsafe<Record<string, string>>({
+        type: "object",
+        additionalProperties: { type: "string", maxLength: 1000 },
+        ...many,
+      }),
+    ),
+  },
+  closed,
+);
 
 const TaskConfigFields = Type.Object(
   {
@@ -58,6 +84,8 @@ export const Task = Type.Object(
     group_id: Type.Optional(nullable<string>(Id)),
     group_size: Type.Optional(Type.Integer({ minimum: 1, maximum: 100_000 })),
     group_deadline_seconds: Type.Optional(Type.Number({ minimum: 0 })),
+    credit: Type.Optional(CreditFields),
+    selection: Type.Optional(FreeObject),
     metadata: Type.Optional(FreeObject),
     config: Type.Optional(TaskConfigFields),
     start: Type.Optional(Type.Boolean()),
@@ -90,6 +118,8 @@ export type TaskBody = {
   group_id?: string | null;
   group_size?: number;
   group_deadline_seconds?: number;
+  credit?: CreditBody;
+  selection?: Record<string, unknown>;
   metadata?: Record<string, unknown>;
   config?: {
     timeout_seconds?: number | null;

@@ -1,54 +1,35 @@
 import { Type, type TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance } from "fastify";
+import { chosenCredit, chosenSelection } from "../choices.ts";
 import type { Gateway } from "../context.ts";
 import { projectOf } from "../project.ts";
-import { closed } from "./fields.ts";
+import { CreditFields, closed, FreeObject } from "./fields.ts";
 import { settingsView } from "./views.ts";
 
-// The schema depends on what the deployment can do, so its type is inferred.
-function settingsBody(strategies: readonly string[]) {
-  return Type.Object(
-    {
-      credit: Type.Optional(
-        Type.Object(
-          {
-            strategy: Type.Unsafe<string>({ type: "string", enum: [...strategies] }),
-            parameters: Type.Optional(
-              Type.Unsafe<Record<string, number>>({
-                type: "object",
-                additionalProperties: { type: "number" },
-                maxProperties: 100,
-              }),
-            ),
-          },
-          closed,
-        ),
-      ),
-      group_deadline_seconds: Type.Optional(Type.Number({ minimum: 0 })),
-      grace_seconds: Type.Optional(Type.Number({ minimum: 0 })),
-    },
-    closed,
-  );
-}
+const Settings = Type.Object(
+  {
+    credit: Type.Optional(CreditFields),
+    selection: Type.Optional(FreeObject),
+    group_deadline_seconds: Type.Optional(Type.Number({ minimum: 0 })),
+    grace_seconds: Type.Optional(Type.Number({ minimum: 0 })),
+  },
+  closed,
+);
 
-/** What a project chooses; rollouts enqueued afterwards carry it. */
+/** What a project chooses; rollouts enqueued afterwards carry it. What is left out stays as it is. */
 export function settingsRoutes(plain: FastifyInstance, gateway: Gateway): void {
   const scope = plain.withTypeProvider<TypeBoxTypeProvider>();
-  const Settings = settingsBody(gateway.strategies);
+  const { choices, resources } = gateway;
 
-  scope.get("/settings", async (request) =>
-    settingsView(gateway.resources.settings(projectOf(request))),
-  );
+  scope.get("/settings", async (request) => settingsView(resources.settings(projectOf(request))));
 
   scope.put("/settings", { schema: { body: Settings } }, async (request) => {
     const project = projectOf(request);
-    const before = gateway.resources.settings(project);
-    const { credit, group_deadline_seconds, grace_seconds } = request.body;
-    const settings = await gateway.resources.configure(project, {
-      credit:
-        credit === undefined
-          ? before.credit
-          : { strategy: credit.strategy, parameters: credit.parameters ?? {} },
+    const before = resources.settings(project);
+    const { credit, selection, group_deadline_seconds, grace_seconds } = request.body;
+    const settings = await resources.configure(project, {
+      credit: chosenCredit(choices, credit, before.credit),
+      selection: chosenSelection(choices, selection, before.selection),
       group_deadline_seconds: group_deadline_seconds ?? before.group_deadline_seconds,
       grace_seconds: grace_seconds ?? before.grace_seconds,
     });

@@ -24,6 +24,7 @@ export function rolloutView(rollout: RolloutChanged): Record<string, unknown> {
     group_size: rollout.group_size,
     group_deadline_seconds: rollout.group_deadline_seconds,
     credit: rollout.credit,
+    selection: jsonValue(rollout.selection),
     enqueued_at: milliseconds(enqueued_at),
     queued_at: milliseconds(queued_at),
     ended_at: milliseconds(ended_at),
@@ -79,7 +80,8 @@ export function baseUrl(
 
 /** Settings as the API shows them and, without project and version, takes them. */
 export function settingsView(settings: ProjectConfigured): Record<string, unknown> {
-  return { ...settings, updated_at: milliseconds(settings.updated_at) };
+  const { selection, updated_at } = settings;
+  return { ...settings, selection: jsonValue(selection), updated_at: milliseconds(updated_at) };
 }
 
 /** A resource set as the API shows it and takes it; weights inline are base64 under `blob`. */

@@ -155,6 +155,7 @@ export function enqueueRequest(
     group_size: task.group.id === null ? 1 : task.group.size,
     group_deadline_seconds: settings.group_deadline_seconds,
     credit: settings.credit,
+    selection: settings.selection,
     start: false,
     worker_id: null,
   };

@@ -20,6 +20,7 @@ import { type Source, same } from "../table.ts";
 export const creditColumns: readonly Field<Source<{ readonly credit: Credit }>>[] = [
   field("credit_strategy", word, ({ value }) => value.credit.strategy),
   field("credit_parameters", dictionary(float64), ({ value }) => value.credit.parameters),
+  field("credit_options", dictionary(text), ({ value }) => value.credit.options),
 ];
 
 /** Columns of where in the log a derived record comes from. */
@@ -50,6 +51,12 @@ type Call = Pick<
   | "completion_tokens"
   | "start_time"
   | "end_time"
+  | "policy"
+  | "choice"
+  | "state_id"
+  | "potential"
+  | "temperature"
+  | "top_p"
 >;
 
 export const callColumns: readonly Field<Source<Call>>[] = [
@@ -70,4 +77,10 @@ export const callColumns: readonly Field<Source<Call>>[] = [
   same("completion_tokens", int64),
   same("start_time", micros),
   same("end_time", micros),
+  same("policy", word),
+  same("choice", int32),
+  same("state_id", optional(text)),
+  same("potential", optional(float64)),
+  same("temperature", optional(float64)),
+  same("top_p", optional(float64)),
 ];

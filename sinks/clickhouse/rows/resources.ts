@@ -65,6 +65,7 @@ export const projects: Table<ProjectConfigured> = {
     same("project", word),
     same("version", int64),
     ...creditColumns,
+    same("selection", word),
     same("group_deadline_seconds", float64),
     same("grace_seconds", float64),
     same("updated_at", micros),

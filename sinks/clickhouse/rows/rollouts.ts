@@ -56,6 +56,7 @@ export const rolloutChanges: Table<RolloutChanged> = {
     same("group_size", int32),
     same("group_deadline_seconds", float64),
     ...creditColumns,
+    same("selection", word),
     same("enqueued_at", micros),
     same("queued_at", micros),
     same("ended_at", optional(micros)),

@@ -150,6 +150,7 @@ export const attemptEnds: Table<AttemptEnded> = {
     same("group_size", int32),
     same("group_deadline_seconds", float64),
     ...creditColumns,
+    same("selection", word),
     same("grace_seconds", float64),
     same("metadata", text),
     same("enqueued_at", micros),

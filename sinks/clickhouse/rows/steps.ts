@@ -4,6 +4,7 @@ import {
   float64,
   int32,
   int64,
+  list,
   micros,
   optional,
   optionalWord,
@@ -15,7 +16,7 @@ import { callColumns, creditColumns, provenanceColumns } from "./credit.ts";
 
 export const steps: Table<StepRecorded> = {
   name: "steps",
-  key: ["project", "rollout_id", "attempt_id", "step_index"],
+  key: ["project", "rollout_id", "attempt_id", "step_index", "revision"],
   repeats: null,
   columns: [
     same("project", word),
@@ -26,6 +27,8 @@ export const steps: Table<StepRecorded> = {
     ...callColumns,
     same("reward", optional(float64)),
     same("rewards", dictionary(float64)),
+    same("reward_spans", list(text)),
+    same("revision", int32),
     ...provenanceColumns,
     ...kafkaColumns,
   ],
@@ -33,7 +36,7 @@ export const steps: Table<StepRecorded> = {
 
 export const assemblies: Table<RolloutAssembled> = {
   name: "assemblies",
-  key: ["project", "rollout_id"],
+  key: ["project", "rollout_id", "revision"],
   repeats: null,
   columns: [
     same("project", word),
@@ -47,11 +50,18 @@ export const assemblies: Table<RolloutAssembled> = {
     same("resources_id", optional(text)),
     same("resources_version", optional(int64)),
     ...creditColumns,
+    same("selection", word),
     same("steps", int32),
+    same("calls", int32),
+    same("omitted", int32),
     same("spans", int32),
     same("reward", optional(float64)),
     same("rewards", dictionary(float64)),
     same("invalid_rewards", int32),
+    same("unmatched_rewards", int32),
+    same("late_rewards", int32),
+    same("grace_seconds", float64),
+    same("revision", int32),
     same("enqueued_at", optional(micros)),
     same("ended_at", micros),
     same("metadata", text),

@@ -21,6 +21,8 @@ export type LeaseOptions = {
   readonly waitSeconds?: number;
   readonly maxStaleness?: number;
   readonly mode?: string;
+  /** Only rows that train this policy; any policy unless said. */
+  readonly policy?: string;
   readonly equalRewards?: "include" | "withhold";
   readonly leaseSeconds?: number;
   /** Messages, completions and tools in `header.rows`. */
@@ -77,6 +79,7 @@ export async function leaseBatch(
     wait_seconds: options.waitSeconds,
     max_staleness: options.maxStaleness,
     mode: options.mode,
+    policy: options.policy,
     equal_rewards: options.equalRewards,
     lease_seconds: options.leaseSeconds,
     text: options.text,

@@ -41,11 +41,11 @@ def lease(base, **wish):
     return header, arrays
 
 
-def acknowledge(base, lease_id, metrics, weights):
-    """Hands in metrics and weights in one request; repeating it changes nothing."""
+def acknowledge(base, lease_id, metrics, weights, name):
+    """Hands in metrics and the weights of that name in one request; repeating it changes nothing."""
     blob, about = weights.astype("<f4").tobytes(), {"dtype": "<f4", "shape": weights.shape}
     place = {"offset": 0, "length": len(blob)}
-    resource = {"name": "weights", "kind": "weights", "json": about, "blob": place}
+    resource = {"name": name, "kind": "weights", "json": about, "blob": place}
     header = json.dumps({"metrics": metrics, "resources": {"resources": [resource]}}).encode()
     body = b"LSA1" + struct.pack("<I", len(header)) + header + blob
     _, answer = post(f"{base}/v1/batches/{lease_id}/ack", body, "application/octet-stream")
@@ -68,12 +68,15 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("url", help="trainer, with /projects/NAME for another project")
     parser.add_argument("--batches", type=int, default=1, help="leave after so many")
+    parser.add_argument("--policy", help="only rows of this policy, into weights of its name")
     parser.add_argument("--wait", type=float, default=30, help="seconds to wait for a batch")
     options, weights = parser.parse_args(), numpy.zeros(64)
     for _ in range(options.batches):
-        batch = lease(options.url, worker_id="worker.py", max_samples=256, wait_seconds=options.wait)
+        wish = {"max_samples": 256, "wait_seconds": options.wait, "policy": options.policy}
+        batch = lease(options.url, worker_id="worker.py", **wish)
         header, arrays = batch or exit(f"no batch within {options.wait} s")
         weights, metrics = train(weights, arrays)
-        answer = acknowledge(options.url, header["lease_id"], metrics, weights)
+        name = options.policy or "weights"
+        answer = acknowledge(options.url, header["lease_id"], metrics, weights, name)
         shapes = {name: list(array.shape) for name, array in arrays.items()}
         print(json.dumps({**answer, "metrics": metrics, "shapes": shapes}))

@@ -1,0 +1,227 @@
+import type { SpanRecorded } from "../../schemas/types.ts";
+import { idsOf, jsonOf, objectOf, textOf } from "./attributes.ts";
+import { readBodies, readEventOutcome } from "./bodies.ts";
+import { type CallNames, type CallParts, mergeParts, noParts, readNames } from "./call-parts.ts";
+import {
+  fieldsMessage,
+  listedChoices,
+  listedMessages,
+  objectMessage,
+  openInferenceMessage,
+  partedMessage,
+  spreadChoices,
+  spreadMessages,
+} from "./messages.ts";
+import { nestedAt } from "./nested.ts";
+import { readSpanEvents } from "./span-events.ts";
+import { listedTools, openInferenceTools, spreadTools } from "./tools.ts";
+import { vercelChoice } from "./vercel.ts";
+
+/** One way of writing an LLM call into a span. */
+export type CallConvention = {
+  /** Who writes so, for people. */
+  readonly by: string;
+  readonly detects: (span: SpanRecorded) => boolean;
+  /** Each part of the call is taken from the first that has it; {@link genAi} stands behind them all. */
+  readonly reads: readonly ((span: SpanRecorded) => CallParts)[];
+};
+
+/**
+ * Names that most writers share: AgentOps and OpenLLMetry with `gen_ai.prompt.<i>.*`, OpenTelemetry
+ * with `gen_ai.input.messages` (https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/), and
+ * what Agent Lightning and our proxy put beside them.
+ */
+const genAiNames: CallNames = {
+  responseId: ["gen_ai.response.id"],
+  model: ["gen_ai.response.model", "gen_ai.request.model"],
+  policyVersion: ["lightning.policy.version"],
+  promptIds: ["prompt_token_ids"],
+  responseIds: ["response_token_ids"],
+  logprobs: ["logprobs"],
+  finishReasons: ["gen_ai.response.finish_reasons"],
+  promptTokens: ["gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"],
+  completionTokens: ["gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"],
+  temperature: ["gen_ai.request.temperature"],
+  topP: ["gen_ai.request.top_p"],
+  instructions: ["gen_ai.system_instructions"],
+  messages: [
+    spreadMessages("gen_ai.prompt", fieldsMessage),
+    listedMessages("gen_ai.input.messages", objectMessage),
+  ],
+  completions: [
+    spreadChoices("gen_ai.completion", fieldsMessage),
+    listedChoices("gen_ai.output.messages", objectMessage),
+  ],
+  tools: [
+    listedTools("gen_ai.tool.definitions"),
+    listedTools("gen_ai.request.tools"),
+    spreadTools("gen_ai.request.functions"),
+    spreadTools("llm.request.functions"),
+  ],
+};
+
+/** https://arize-ai.github.io/openinference/spec/attributes/semantic-conventions.html */
+const openInferenceNames: CallNames = {
+  model: ["llm.model_name"],
+  finishReasons: ["llm.finish_reason"],
+  promptTokens: ["llm.token_count.prompt"],
+  completionTokens: ["llm.token_count.completion"],
+  parameters: ["llm.invocation_parameters"],
+  messages: [spreadMessages("llm.input_messages", openInferenceMessage)],
+  completions: [spreadChoices("llm.output_messages", openInferenceMessage)],
+  tools: [openInferenceTools],
+};
+
+/** https://ai-sdk.dev/docs/ai-sdk-core/telemetry; the names before 4.0 and 5.0 come second. */
+const vercelNames: CallNames = {
+  responseId: ["ai.response.id"],
+  model: ["ai.response.model", "ai.model.id"],
+  finishReasons: ["ai.response.finishReason", "ai.finishReason"],
+  promptTokens: ["ai.usage.inputTokens", "ai.usage.promptTokens"],
+  completionTokens: ["ai.usage.outputTokens", "ai.usage.completionTokens"],
+  temperature: ["ai.settings.temperature"],
+  topP: ["ai.settings.topP"],
+  messages: [listedMessages("ai.prompt.messages", partedMessage)],
+  completions: [vercelChoice],
+  tools: [listedTools("ai.prompt.tools")],
+};
+
+/** How LLM calls are written; the first row that detects a span reads it. */
+export const callConventions: readonly CallConvention[] = [
+  {
+    // the event's `data`, field by field (reference/v1.0.md, 1.6)
+    by: "Agent Lightning 1.0",
+    detects: (span) => span.name === "model_request",
+    reads: [
+      (span) => readBodies(nestedAt(span, "request"), nestedAt(span, "response")),
+      readEventOutcome,
+      names({ model: ["model"], policyVersion: ["model_version"] }),
+    ],
+  },
+  {
+    // https://docs.litellm.ai/docs/observability/opentelemetry_integration
+    by: "LiteLLM, what its provider was sent",
+    detects: (span) => span.name === "raw_gen_ai_request" && rawPrefix(span) !== null,
+    reads: [readRawRequest],
+  },
+  {
+    by: "LiteLLM, what it was asked",
+    detects: (span) =>
+      span.name === "litellm_request" && (generates(span) || kindsOf(span).length === 0),
+    reads: [],
+  },
+  {
+    // reference/v0.3-behaviour.md, 2.3: an operation whose output is OpenAI's response
+    by: "agentlightning's Weave tracer",
+    detects: isWeaveCall,
+    reads: [(span) => readBodies(nestedAt(span, operationInput), nestedAt(span, operationOutput))],
+  },
+  {
+    by: "OpenInference",
+    detects: (span) => textOf(span, ["openinference.span.kind"]) === "LLM",
+    reads: [names(openInferenceNames), readValues],
+  },
+  {
+    // ai.generateText and ai.streamText stand around these and are no calls of their own
+    by: "Vercel AI SDK",
+    detects: (span) => /^ai\.\w+\.do(?:Generate|Stream)$/.test(vercelOperation(span)),
+    reads: [names(vercelNames)],
+  },
+  {
+    by: "AgentOps and the reference's default llm_call_match",
+    detects: (span) => span.name.includes("openai.chat.completion"),
+    reads: [],
+  },
+  {
+    // gen_ai.client.inference.operation.details is genAi's attributes on an event
+    by: "OpenTelemetry GenAI, OpenLLMetry and our own proxy",
+    detects: generates,
+    reads: [genAi, readDetails, readSpanEvents],
+  },
+  {
+    by: "agents that write token ids themselves",
+    detects: (span) =>
+      idsOf(span, ["prompt_token_ids"]) !== null && idsOf(span, ["response_token_ids"]) !== null,
+    reads: [],
+  },
+];
+
+/** What a span says about its call by one row of the table. */
+export function readConvention(convention: CallConvention, span: SpanRecorded): CallParts {
+  return [...convention.reads, genAi].map((read) => read(span)).reduce(mergeParts);
+}
+
+const operationInput = "agentlightning.operation.input";
+const operationOutput = "agentlightning.operation.output";
+
+/** Kinds of request that make the model say something; embeddings and tools do not. */
+const generating: ReadonlySet<string> = new Set([
+  "chat",
+  "completion",
+  "text_completion",
+  "generate_content",
+  // LiteLLM's names of its own functions
+  "acompletion",
+  "atext_completion",
+  "anthropic_messages",
+]);
+
+function genAi(span: SpanRecorded): CallParts {
+  return readNames(genAiNames, span);
+}
+
+function names(of: CallNames): (span: SpanRecorded) => CallParts {
+  return (span) => readNames(of, span);
+}
+
+function kindsOf(span: SpanRecorded): readonly string[] {
+  const names = ["gen_ai.request.type", "llm.request.type", "gen_ai.operation.name"];
+  return names.flatMap((name) => textOf(span, [name]) ?? []);
+}
+
+function generates(span: SpanRecorded): boolean {
+  return kindsOf(span).some((kind) => generating.has(kind));
+}
+
+function isWeaveCall(span: SpanRecorded): boolean {
+  const { strings } = span.attributes;
+  if (/^(?:chat\.completion|text_completion)$/.test(strings[`${operationOutput}.object`] ?? "")) {
+    return true;
+  }
+  const named = span.name.includes("openai.chat.completion");
+  return named && nestedAt(span, operationOutput) !== undefined;
+}
+
+function vercelOperation(span: SpanRecorded): string {
+  return textOf(span, ["ai.operationId"]) ?? span.name;
+}
+
+/** `llm.<provider>` of a request for messages or text; embeddings have no such fields. */
+function rawPrefix(span: SpanRecorded): string | null {
+  for (const kind of ["strings", "json", "int_lists"] as const) {
+    for (const name in span.attributes[kind]) {
+      const found = /^(llm\.[^.]+)\.(?:choices|messages|prompt_token_ids|content)$/.exec(name);
+      if (found !== null) return found[1] ?? null;
+    }
+  }
+  return null;
+}
+
+function readRawRequest(span: SpanRecorded): CallParts {
+  const body = nestedAt(span, rawPrefix(span) ?? "");
+  return readBodies(body, body);
+}
+
+/** OpenInference's `input.value` and `output.value` are the bodies when they are JSON. */
+function readValues(span: SpanRecorded): CallParts {
+  const response = objectOf(jsonOf(span, ["output.value"]));
+  return response !== null && "choices" in response
+    ? readBodies(jsonOf(span, ["input.value"]), response)
+    : noParts;
+}
+
+function readDetails(span: SpanRecorded): CallParts {
+  const name = "gen_ai.client.inference.operation.details";
+  const event = span.events.find((each) => each.name === name);
+  return event === undefined ? noParts : readNames(genAiNames, event);
+}

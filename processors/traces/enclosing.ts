@@ -1,0 +1,162 @@
+import type { GrowingNode } from "./tree.ts";
+
+/** Nodes of one interval, in the order of the tree. */
+type Interval = { readonly start: number; readonly end: number; readonly nodes: Ranked[] };
+type Ranked = { readonly node: GrowingNode; readonly rank: number };
+
+/** What is known of a range of intervals: how far they reach, and the shortest with its first rank. */
+type Range = { readonly end: number; readonly length: number; readonly rank: number };
+
+type Best = { node: GrowingNode | null; length: number; rank: number };
+
+/**
+ * Answers which of the nodes encloses a given one of them most tightly without having its very
+ * interval: the shortest, of equally short ones the first, that `allowed` lets pass. O(log n) unless
+ * the tightest one is not allowed; then others are searched for.
+ */
+export function enclosing(
+  nodes: readonly GrowingNode[],
+): (inner: GrowingNode, allowed: (node: GrowingNode) => boolean) => GrowingNode | null {
+  const intervals = intervalsOf(nodes);
+  const outer = tightestOf(intervals);
+  let search: Search | undefined;
+  return (inner, allowed) => {
+    const tightest = outer.get(inner);
+    if (tightest === undefined) return null;
+    const found = tightest.nodes.find(({ node }) => allowed(node));
+    if (found !== undefined) return found.node;
+    search ??= searchIn(intervals);
+    return search(inner, allowed);
+  };
+}
+
+/**
+ * The tightest interval around that of each node. Intervals come by start; those met before are kept
+ * by how late they end, so that the shortest of all that end late enough is found at once.
+ */
+function tightestOf(intervals: readonly Interval[]): Map<GrowingNode, Interval> {
+  const byEnd = shortestByEnd(intervals.map(({ end }) => end));
+  const outer = new Map<GrowingNode, Interval>();
+  for (let from = 0; from < intervals.length; ) {
+    const start = intervals[from]?.start;
+    let to = from;
+    while (intervals[to]?.start === start && to < intervals.length) to++;
+    const together = intervals.slice(from, to);
+    together.forEach((interval, i) => {
+      // Of those that start together the next to end is the tightest.
+      const best = shorter(byEnd.shortest(interval.end), together[i + 1]);
+      if (best === undefined) return;
+      for (const { node } of interval.nodes) outer.set(node, best);
+    });
+    for (const interval of together) byEnd.add(interval);
+    from = to;
+  }
+  return outer;
+}
+
+/** Intervals added so far, asked for the shortest of those that end at a time or later. */
+function shortestByEnd(ends: readonly number[]): {
+  readonly add: (interval: Interval) => void;
+  readonly shortest: (end: number) => Interval | undefined;
+} {
+  const latestFirst = [...new Set(ends)].sort((a, b) => b - a);
+  const places = new Map(latestFirst.map((end, i) => [end, i + 1]));
+  /** At i the shortest of the places above i without its lowest bit, up to i (a Fenwick tree). */
+  const best: (Interval | undefined)[] = new Array(latestFirst.length + 1);
+  return {
+    add: (interval) => {
+      const place = places.get(interval.end) ?? best.length;
+      for (let i = place; i < best.length; i += i & -i) best[i] = shorter(best[i], interval);
+    },
+    shortest: (end) => {
+      let found: Interval | undefined;
+      for (let i = places.get(end) ?? 0; i > 0; i -= i & -i) found = shorter(found, best[i]);
+      return found;
+    },
+  };
+}
+
+function shorter(a: Interval | undefined, b: Interval | undefined): Interval | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return isBetter(rangeOf(b), rangeOf(a)) ? b : a;
+}
+
+function rangeOf({ start, end, nodes }: Interval): Range {
+  return { end, length: end - start, rank: nodes[0]?.rank ?? 0 };
+}
+
+type Search = (inner: GrowingNode, allowed: (node: GrowingNode) => boolean) => GrowingNode | null;
+
+/**
+ * The same for whatever is allowed: intervals stand in a tree by start; ranges that end too early or
+ * hold nothing shorter than what was found are passed over, the latest start first.
+ */
+function searchIn(intervals: readonly Interval[]): Search {
+  const ranges = rangesOf(intervals);
+  const half = ranges.length / 2;
+  return (inner, allowed) => {
+    const best: Best = { node: null, length: Infinity, rank: Infinity };
+    const visit = (at: number, from: number, size: number): void => {
+      const range = ranges[at];
+      if (range === undefined || range.end < inner.end || !isBetter(range, best)) return;
+      if ((intervals[from]?.start ?? Infinity) > inner.start) return;
+      if (at >= half) look(intervals[from], inner, allowed, best);
+      else {
+        visit(2 * at + 1, from + size / 2, size / 2);
+        visit(2 * at, from, size / 2);
+      }
+    };
+    visit(1, 0, half);
+    return best.node;
+  };
+}
+
+function look(
+  interval: Interval | undefined,
+  inner: GrowingNode,
+  allowed: (node: GrowingNode) => boolean,
+  best: Best,
+): void {
+  if (interval === undefined) return;
+  const length = interval.end - interval.start;
+  if (length <= inner.end - inner.start) return;
+  const found = interval.nodes.find(({ node }) => node !== inner && allowed(node));
+  if (found === undefined || !isBetter({ length, rank: found.rank }, best)) return;
+  best.node = found.node;
+  best.length = length;
+  best.rank = found.rank;
+}
+
+function isBetter(a: Omit<Range, "end">, b: Omit<Range, "end">): boolean {
+  return a.length < b.length || (a.length === b.length && a.rank < b.rank);
+}
+
+function intervalsOf(nodes: readonly GrowingNode[]): Interval[] {
+  const ranked = nodes.map((node, rank) => ({ node, rank }));
+  ranked.sort((a, b) => a.node.start - b.node.start || a.node.end - b.node.end || a.rank - b.rank);
+  const intervals: Interval[] = [];
+  for (const item of ranked) {
+    const { start, end } = item.node;
+    const last = intervals.at(-1);
+    if (last?.start === start && last.end === end) last.nodes.push(item);
+    else intervals.push({ start, end, nodes: [item] });
+  }
+  return intervals;
+}
+
+/** A binary tree in an array, 1 being the root and 2i and 2i+1 what is below i. */
+function rangesOf(intervals: readonly Interval[]): Range[] {
+  let size = 1;
+  while (size < intervals.length) size *= 2;
+  const none: Range = { end: -Infinity, length: Infinity, rank: Infinity };
+  const ranges = Array.from({ length: 2 * size }, () => none);
+  intervals.forEach((interval, i) => {
+    ranges[size + i] = rangeOf(interval);
+  });
+  for (let i = size - 1; i > 0; i--) {
+    const [left, right] = [ranges[2 * i] ?? none, ranges[2 * i + 1] ?? none];
+    const shorter = isBetter(right, left) ? right : left;
+    ranges[i] = { ...shorter, end: Math.max(left.end, right.end) };
+  }
+  return ranges;
+}

@@ -1,0 +1,186 @@
+import type { SpanKept } from "../../schemas/types.ts";
+import type { TimedSpan } from "./clocks.ts";
+import { sameOrFirst } from "./same-or-first.ts";
+
+/** A span in its place, or a stand-in for one that never came. */
+export type TraceNode = {
+  /** Place among the nodes of its tree in pre-order, from 0. */
+  readonly place: number;
+  readonly id: string;
+  readonly name: string;
+  /** Null: a stand-in. */
+  readonly span: SpanKept | null;
+  /** Aligned times, µs, see clocks.ts. */
+  readonly start: number;
+  readonly end: number;
+  readonly parent: TraceNode | null;
+  readonly children: readonly TraceNode[];
+  /** True: repair put it where it is. */
+  readonly moved: boolean;
+};
+
+/** A node while its tree is being made. */
+export type GrowingNode = Omit<TraceNode, "place" | "parent" | "children" | "moved"> & {
+  place: number;
+  parent: GrowingNode | null;
+  children: GrowingNode[];
+  moved: boolean;
+};
+
+/** Each span once, whatever was sent twice. */
+export function distinctSpans(spans: readonly SpanKept[]): SpanKept[] {
+  const byId = new Map<string, SpanKept>();
+  for (const span of spans) {
+    const kept = byId.get(span.span_id);
+    byId.set(span.span_id, kept === undefined ? span : sameOrFirst(kept, span));
+  }
+  return [...byId.values()];
+}
+
+/**
+ * The order of things that happened: by sequence id when every one has its own, since no clock can
+ * disturb that; else by aligned start, then span id.
+ */
+export function inOrder<T extends TimedSpan>(spans: readonly T[]): T[] {
+  const numbers = new Set(spans.map(({ span }) => span.sequence_id));
+  const numbered = !numbers.has(null) && numbers.size === spans.length;
+  return spans.toSorted((a, b) =>
+    numbered
+      ? (a.span.sequence_id ?? 0) - (b.span.sequence_id ?? 0)
+      : a.start - b.start || (a.span.span_id < b.span.span_id ? -1 : 1),
+  );
+}
+
+/**
+ * The tree of spans with different ids (reference/v0.3-behaviour.md, 3.1), children in the order
+ * given. Parents that never came have stand-ins over all of their children, several roots a
+ * `virtual-root`. Spans whose parents form a circle are under the first of it: none is lost.
+ */
+export function treeOf(spans: readonly TimedSpan[]): GrowingNode | null {
+  const nodes = new Map<string, GrowingNode>();
+  for (const timed of spans) nodes.set(timed.span.span_id, nodeOf(timed));
+  const { roots, absent } = linked(nodes);
+  for (const [id, children] of absent) {
+    roots.push(standIn(id, "agentlightning.virtual", children));
+  }
+  const [only, second] = roots;
+  if (only === undefined) return null;
+  return second === undefined ? only : standIn(virtualRoot, virtualRoot, roots);
+}
+
+type Linked = {
+  readonly roots: GrowingNode[];
+  /** Children of parents that never came, by these. */
+  readonly absent: Map<string, GrowingNode[]>;
+};
+
+function linked(nodes: ReadonlyMap<string, GrowingNode>): Linked {
+  const roots: GrowingNode[] = [];
+  const absent = new Map<string, GrowingNode[]>();
+  const cut = firstsOfCircles(nodes);
+  for (const node of nodes.values()) {
+    const parentId = node.span?.parent_id ?? null;
+    const parent = parentId === null ? undefined : nodes.get(parentId);
+    if (parentId === null || cut.has(node)) roots.push(node);
+    else if (parent === undefined) listUnder(absent, parentId).push(node);
+    else {
+      node.parent = parent;
+      parent.children.push(node);
+    }
+  }
+  return { roots, absent };
+}
+
+/** Id and name of the stand-in over several roots. */
+export const virtualRoot = "virtual-root";
+
+/** Every node, parents before their children, in the order of the tree. */
+export function preOrder<Node extends { readonly children: readonly Node[] }>(root: Node): Node[] {
+  const found: Node[] = [];
+  const waiting = [root];
+  for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
+    found.push(node);
+    for (let i = node.children.length - 1; i >= 0; i--) {
+      const child = node.children[i];
+      if (child !== undefined) waiting.push(child);
+    }
+  }
+  return found;
+}
+
+/** The same of a tree that is done: its nodes know their places from then on. */
+export function placed(root: GrowingNode): readonly TraceNode[] {
+  const nodes = preOrder(root);
+  nodes.forEach((node, i) => {
+    node.place = i;
+  });
+  return nodes;
+}
+
+function nodeOf({ span, start, end }: TimedSpan): GrowingNode {
+  const { span_id: id, name } = span;
+  return { place: 0, id, name, span, start, end, parent: null, children: [], moved: false };
+}
+
+function standIn(id: string, name: string, children: GrowingNode[]): GrowingNode {
+  const start = children.reduce((least, child) => Math.min(least, child.start), Infinity);
+  const end = children.reduce((most, child) => Math.max(most, child.end), -Infinity);
+  const node: GrowingNode = {
+    place: 0,
+    id,
+    name,
+    span: null,
+    start,
+    end,
+    parent: null,
+    children,
+    moved: false,
+  };
+  for (const child of children) child.parent = node;
+  return node;
+}
+
+function listUnder(lists: Map<string, GrowingNode[]>, id: string): GrowingNode[] {
+  const list = lists.get(id) ?? [];
+  lists.set(id, list);
+  return list;
+}
+
+/** Of the spans that are their own ancestors the first of each circle. */
+function firstsOfCircles(nodes: ReadonlyMap<string, GrowingNode>): Set<GrowingNode> {
+  const firsts = new Set<GrowingNode>();
+  const ordered = [...nodes.values()];
+  ordered.forEach((node, i) => {
+    node.place = i;
+  });
+  /** By place: number of the walk up that came by first, 0 when none did. */
+  const walks = new Int32Array(ordered.length);
+  ordered.forEach((start, i) => {
+    const walk = i + 1;
+    let node: GrowingNode | undefined = start;
+    while (node !== undefined && walks[node.place] === 0) {
+      walks[node.place] = walk;
+      node = parentOf(nodes, node);
+    }
+    if (node !== undefined && walks[node.place] === walk) firsts.add(firstOfCircle(nodes, node));
+  });
+  return firsts;
+}
+
+function firstOfCircle(nodes: ReadonlyMap<string, GrowingNode>, member: GrowingNode): GrowingNode {
+  let first = member;
+  let node = parentOf(nodes, member);
+  while (node !== undefined && node !== member) {
+    if (node.place < first.place) first = node;
+    node = parentOf(nodes, node);
+  }
+  return first;
+}
+
+function parentOf(
+  nodes: ReadonlyMap<string, GrowingNode>,
+  { span }: GrowingNode,
+): GrowingNode | undefined {
+  const id = span?.parent_id ?? null;
+  return id === null ? undefined : nodes.get(id);
+}
