@@ -7,6 +7,7 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { setUp } from "../setup.js";
+import { adaptersBench } from "./adapters.ts";
 import { amount, type Bench } from "./bench.ts";
 import { clients } from "./clients.ts";
 import { backlog, exactlyOnce } from "./folding.ts";
@@ -29,6 +30,7 @@ const benches: readonly Bench[] = [
   exactlyOnce,
   store,
   history,
+  adaptersBench,
   clients,
   idle,
 ];

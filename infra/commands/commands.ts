@@ -1,10 +1,14 @@
 import { type Command, print } from "./command.ts";
 import { deadLettersCommand } from "./dead-letters.ts";
 import { doctorCommand } from "./doctor.ts";
+import { exportCommand } from "./export.ts";
 import { lagCommand } from "./lag.ts";
+import { rowsCommand } from "./rows.ts";
 import { sqlCommand } from "./sql.ts";
 import { topicsCommand } from "./topics.ts";
+import { tripletsCommand } from "./triplets.ts";
 import { upCommand } from "./up.ts";
+import { whyCommand } from "./why.ts";
 import { workerCommand } from "./worker.ts";
 
 /** Commands by name; `lightning <name> --help` prints a command's usage. */
@@ -13,6 +17,10 @@ export const commands: Readonly<Record<string, Command>> = {
   worker: withHelp(workerCommand),
   sql: withHelp(sqlCommand),
   topics: withHelp(topicsCommand),
+  triplets: withHelp(tripletsCommand),
+  rows: withHelp(rowsCommand),
+  export: withHelp(exportCommand),
+  why: withHelp(whyCommand),
   lag: withHelp(lagCommand),
   "dead-letters": withHelp(deadLettersCommand),
   doctor: withHelp(doctorCommand),

@@ -167,7 +167,7 @@ ${counted.trained} of them trained into ${counted.resourceVersions} resource ver
 
 Look closer:
   npx lightning sql "SELECT resources_version AS policy, mode, count() AS rollouts, round(avg(reward), 3) AS reward
-                     FROM assemblies GROUP BY policy, mode ORDER BY policy, mode"
+                     FROM latest_assemblies GROUP BY policy, mode ORDER BY policy, mode"
   npx lightning sql --questions
   npx lightning lag
   curl -s ${addresses.gateway}/metrics | grep ^lightning`);
