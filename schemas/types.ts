@@ -812,6 +812,8 @@ export type SpanKept = {
   call: Call | null;
   /** Primary reward, when the span is one. */
   reward: number | null;
+  /** Name its sender gave the first dimension; empty when it gave none. */
+  reward_name: string;
   /** Named dimensions. */
   rewards: { [name: string]: number };
   /** True: a reward that is not a finite number. */

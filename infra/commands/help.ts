@@ -1,3 +1,5 @@
+import { strategies } from "../../processors/credit/registry.ts";
+import { type Strategy, sharedOptions } from "../../processors/credit/strategy.ts";
 import { LightningError } from "../../schemas/errors.ts";
 import { variables } from "../config.ts";
 import { type Role, type RoleName, roleNames, roles } from "../roles.ts";
@@ -8,11 +10,12 @@ export function helpText(topic?: string): string {
   if (topic === undefined || topic.startsWith("-")) return overview();
   if (topic === "settings") return settingsHelp();
   if (topic === "roles") return rolesHelp();
+  if (topic === "credit") return creditHelp();
   const command = Object.entries(commands).find(([name]) => name === topic)?.[1];
   if (command !== undefined) return `${command.doc}\n\n${command.usage}`;
   const role = roleNames.find((name) => name === topic);
   if (role !== undefined) return roleHelp(role);
-  const known = ["settings", "roles", ...Object.keys(commands), ...roleNames].join(", ");
+  const known = ["settings", "roles", "credit", ...Object.keys(commands), ...roleNames].join(", ");
   throw new LightningError(
     "request-invalid",
     `there is no help on ${JSON.stringify(topic)}; there is on ${known}`,
@@ -29,7 +32,7 @@ becomes credit-assigned transitions and SQL tables, trainers lease them, and age
 
 Commands
 ${columns(Object.entries(commands).map(([name, { doc }]) => [name, doc]))}
-  help [TOPIC]       on a command, a role, roles, settings
+  help [TOPIC]       on a command, a role, roles, settings, credit
 
 Roles: lightning <role> [<role> …] starts them here, any number of times, on any machine
 ${columns(roleNames.map((name) => [name, roles[name].doc]))}
@@ -77,4 +80,30 @@ function settingsHelp(): string {
     return `${name.padEnd(width)}  ${doc}\n${" ".repeat(width)}    ${allowed}; default ${given}${kept}`;
   });
   return `Settings are environment variables, read once at the start.\n\n${lines.join("\n")}`;
+}
+
+function creditHelp(): string {
+  const shown = strategies.map(({ name, doc, parameters, options }) =>
+    [`${name}: ${doc}`, ...choicesOf({ parameters, options })].join("\n"),
+  );
+  const shared = choicesOf({ parameters: {}, options: sharedOptions });
+  return `How rewards become returns and advantages. A project chooses with
+PUT /api/v1/settings {"credit": {"strategy": NAME, "parameters": {…}, "options": {…}}}, a task with the
+same member when it is enqueued.
+
+${shown.join("\n\n")}
+
+Options of every strategy:
+${shared.join("\n")}`;
+}
+
+function choicesOf({ parameters, options }: Pick<Strategy, "parameters" | "options">): string[] {
+  const numbers = Object.entries(parameters).map(
+    ([name, { doc, min, max, default: given }]) => `  ${name} (${min} to ${max}; ${given})  ${doc}`,
+  );
+  const words = Object.entries(options).map(
+    ([name, { doc, allowed, default: given }]) =>
+      `  ${name} (${allowed?.join(", ") ?? "text"}; ${given === "" ? "empty" : given})  ${doc}`,
+  );
+  return [...numbers, ...words];
 }

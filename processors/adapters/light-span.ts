@@ -9,7 +9,7 @@ import { isRewardScope, readReward } from "../traces/rewards.ts";
  * triplet.
  */
 export function lightSpan(span: SpanRecorded): SpanKept {
-  const { reward, rewards, invalid } = readReward(span);
+  const { reward, name, rewards, invalid } = readReward(span);
   return {
     attempt_id: span.attempt_id,
     span_id: span.span_id,
@@ -21,6 +21,7 @@ export function lightSpan(span: SpanRecorded): SpanKept {
     agent: readAgent(span),
     call: null,
     reward,
+    reward_name: name,
     rewards,
     invalid_reward: invalid,
     reward_scope: isRewardScope(span),

@@ -11,6 +11,7 @@ import { turnsOf } from "./turns.ts";
  */
 export const decayed: Strategy = {
   name: "decayed",
+  doc: "the group-relative advantage, gamma less for each turn before the last",
   parameters: {
     gamma: { default: 0.95, min: 0, max: 1, doc: "Factor per turn before the last." },
     ...spreadParameters,

@@ -12,6 +12,7 @@ import { type Assigned, type Member, type Strategy, toAllSteps } from "./strateg
  */
 export const differenceReward: Strategy = {
   name: "difference-reward",
+  doc: "what a rollout earned less what it earned without the agent, from counterfactual rollouts",
   parameters: {},
   options: {},
   needsGroup: () => true,

@@ -12,6 +12,7 @@ import { returnsOf } from "./turns.ts";
  */
 export const discounted: Strategy = {
   name: "discounted",
+  doc: "return-to-go: what comes later counts gamma less per turn",
   parameters: {
     gamma: { default: 0.95, min: 0, max: 1, doc: "Discount per turn." },
     ...spreadParameters,

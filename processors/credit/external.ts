@@ -14,6 +14,7 @@ export function externalOf(others: readonly Strategy[]): Strategy {
     others.find((strategy) => strategy.name === name);
   return {
     name: "external",
+    doc: "what a processor of yours answers through the log, with a deadline and a fallback",
     parameters: {
       deadline_seconds: {
         default: 60,

@@ -7,6 +7,7 @@ import { type Strategy, toAllSteps } from "./strategy.ts";
  */
 export const finalReward: Strategy = {
   name: "final-reward",
+  doc: "the final reward to every step, without a baseline",
   parameters: {},
   options: {},
   needsGroup: () => false,

@@ -17,6 +17,7 @@ import { byMember, type Member, type Options, type Strategy, toAllSteps } from "
  */
 export const globalNormalised: Strategy = {
   name: "global-normalised",
+  doc: "REINFORCE++: rewards over the deviation of the whole batch; with a baseline per prompt",
   parameters: spreadParameters,
   options: {
     baseline: {

@@ -14,6 +14,7 @@ import { byMember, type Strategy, toAllSteps } from "./strategy.ts";
  */
 export const groupRelative: Strategy = {
   name: "group-relative",
+  doc: "GRPO: the final reward against its group, over the deviation (std 0: Dr. GRPO)",
   parameters: spreadParameters,
   options: {
     level: {

@@ -9,6 +9,7 @@ import { type Strategy, toAllSteps } from "./strategy.ts";
  */
 export const leaveOneOut: Strategy = {
   name: "leave-one-out",
+  doc: "RLOO: the final reward against the mean of the others of its group",
   parameters: {},
   options: {},
   needsGroup: () => true,

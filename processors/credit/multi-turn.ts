@@ -13,6 +13,7 @@ import { turnRewardsOf, turnsOf } from "./turns.ts";
  */
 export const multiTurn: Strategy = {
   name: "multi-turn",
+  doc: "MT-GRPO: the outcome and each turn's reward, each against the group",
   parameters: {
     lambda: {
       default: 1,

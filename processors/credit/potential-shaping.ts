@@ -12,6 +12,7 @@ import { returnsOf, turnRewardsOf, turnsOf } from "./turns.ts";
  */
 export const potentialShaping: Strategy = {
   name: "potential-shaping",
+  doc: "discounted, with the potential the agent emits for its states",
   parameters: {
     gamma: { default: 0.95, min: 0, max: 1, doc: "Discount per turn." },
     lambda: { default: 1, min: 0, max: 1, doc: "How far behind a step shaped rewards count." },

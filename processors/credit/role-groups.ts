@@ -14,6 +14,7 @@ import { turnRewardsOf, turnsOf } from "./turns.ts";
  */
 export const roleGroups: Strategy = {
   name: "role-groups",
+  doc: "group-relative among the calls of the same agent",
   parameters: spreadParameters,
   options: {
     by: {

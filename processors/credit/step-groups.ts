@@ -15,6 +15,7 @@ import { returnsOf } from "./turns.ts";
  */
 export const stepGroups: Strategy = {
   name: "step-groups",
+  doc: "GiGPO: group-relative, and steps taken in the same state against each other",
   parameters: {
     omega: { default: 1, min: 0, max: 100, doc: "Weight of the step-level advantage." },
     gamma: { default: 0.95, min: 0, max: 1, doc: "Discount per turn of the step's return." },

@@ -66,6 +66,8 @@ export type Options = Readonly<Record<string, string>>;
  */
 export type Strategy = {
   readonly name: string;
+  /** One line for people. */
+  readonly doc: string;
   readonly parameters: Readonly<Record<string, Parameter>>;
   readonly options: Readonly<Record<string, Option>>;
   /** True: it compares rollouts, so one rollout of a larger group cannot be credited alone. */

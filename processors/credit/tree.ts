@@ -24,6 +24,7 @@ import {
  */
 export const tree: Strategy = {
   name: "tree",
+  doc: "the mean outcome below a branch less that above it, over shared token prefixes",
   parameters: {},
   options: {},
   needsGroup: () => true,

@@ -13,6 +13,7 @@ import { returnsOf, turnsOf } from "./turns.ts";
  */
 export const turnReward: Strategy = {
   name: "turn-reward",
+  doc: "to each step the reward matched to it alone",
   parameters: spreadParameters,
   options: {
     missing: {

@@ -154,7 +154,10 @@ test("final: only the last reward counts, for the last call", () => {
 test("a reward is the weighted sum of its dimensions, the final one too", () => {
   const spans = [
     keptCall("a", 1, 2),
-    keptReward("r", 3, 2, { rewards: { fmt: 10, unwanted: 99, __proto__x: 1 } }),
+    keptReward("r", 3, 2, {
+      reward_name: "accuracy",
+      rewards: { fmt: 10, unwanted: 99, __proto__x: 1 },
+    }),
   ];
   const rewardWith = (reward_weights: Selection["reward_weights"]) => {
     const { calls: traced, finalReward } = traceOf(spans, { reward_weights });
@@ -167,5 +170,10 @@ test("a reward is the weighted sum of its dimensions, the final one too", () => 
       rewardWith,
     ),
     [2, 2, 2, 10, 0],
+  );
+  assert.deepEqual(
+    [{ accuracy: 3 }, { accuracy: 1, primary: 5 }, { accuracy: 1, fmt: 1 }].map(rewardWith),
+    [6, 2, 12],
+    "the first dimension under its own name",
   );
 });

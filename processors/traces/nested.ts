@@ -35,31 +35,39 @@ export function* attributesUnder(
  * list, with gaps or names among them they stay an object. Linear in the attributes, in any order.
  */
 export function nestedAt({ attributes }: Attributed, name: string): unknown {
-  const root: Branch = new Map();
-  const start = `${name}.`;
+  // Most names are not there, and a map costs more than to find that out.
+  const root = { branch: null as Branch | null };
   const { strings, longs, doubles, booleans, int_lists, double_lists, json } = attributes;
-  // Loops, because this is most of what reading a call costs.
-  for (const values of [strings, longs, doubles, booleans]) {
-    for (const key in values) if (key.startsWith(start)) graft(root, start, key, values[key]);
-  }
-  for (const values of [int_lists, double_lists]) {
-    for (const key in values) {
-      if (key.startsWith(start)) graft(root, start, key, unpackedList(attributes, key));
+  for (const key in strings) if (isBelow(key, name)) graft(root, key, name, strings[key]);
+  for (const key in longs) if (isBelow(key, name)) graft(root, key, name, longs[key]);
+  for (const key in doubles) if (isBelow(key, name)) graft(root, key, name, doubles[key]);
+  for (const key in booleans) if (isBelow(key, name)) graft(root, key, name, booleans[key]);
+  for (const lists of [int_lists, double_lists]) {
+    for (const key in lists) {
+      if (isBelow(key, name)) graft(root, key, name, unpackedList(attributes, key));
     }
   }
   for (const key in json) {
-    if (key.startsWith(start)) graft(root, start, key, parsed(json[key] ?? ""));
+    if (isBelow(key, name)) graft(root, key, name, parsed(json[key] ?? ""));
   }
-  return root.size > 0 ? grown(root) : jsonOf({ attributes }, [name]);
+  return root.branch === null ? jsonOf({ attributes }, [name]) : grown(root.branch);
+}
+
+const dot = 46;
+
+/** Most keys are told from others by the one character behind the name. */
+export function isBelow(key: string, name: string): boolean {
+  return key.length > name.length && key.charCodeAt(name.length) === dot && key.startsWith(name);
 }
 
 /** What {@link nestedAt} found, as the items of a list: by ascending index, names beside them left out. */
 export function itemsOf(value: unknown): readonly unknown[] {
-  return entriesOf(value).map(([, item]) => item);
+  return Array.isArray(value) ? value : entriesOf(value).map(([, item]) => item);
 }
 
 /** The same with their indexes. */
 export function entriesOf(value: unknown): readonly (readonly [number, unknown])[] {
+  if (value === undefined) return [];
   if (Array.isArray(value)) return value.map((item: unknown, i) => [i, item] as const);
   return Object.entries(objectOf(value) ?? {})
     .filter(([name]) => /^\d{1,9}$/.test(name))
@@ -68,42 +76,49 @@ export function entriesOf(value: unknown): readonly (readonly [number, unknown])
 }
 
 /** Where a leaf and a branch meet, the branch stays. */
-function graft(root: Branch, start: string, name: string, value: unknown): void {
+function graft(root: { branch: Branch | null }, key: string, name: string, value: unknown): void {
   if (value === undefined) return;
-  let branch = root;
-  let from = start.length;
+  root.branch ??= new Map();
+  let { branch } = root;
+  let at = name.length + 1;
   for (let depth = 1; depth < maxDepth; depth++) {
-    const dot = name.indexOf(".", from);
-    if (dot < 0) break;
-    branch = branchAt(branch, name.slice(from, dot));
-    from = dot + 1;
+    const end = key.indexOf(".", at);
+    if (end < 0) break;
+    const segment = key.slice(at, end);
+    const next = branch.get(segment);
+    if (next instanceof Map) branch = next;
+    else {
+      const below: Branch = new Map();
+      branch.set(segment, below);
+      branch = below;
+    }
+    at = end + 1;
   }
-  const leaf = name.slice(from);
+  const leaf = key.slice(at);
   if (!(branch.get(leaf) instanceof Map)) branch.set(leaf, value);
-}
-
-function branchAt(above: Branch, segment: string): Branch {
-  const known = above.get(segment);
-  if (known instanceof Map) return known;
-  const branch: Branch = new Map();
-  above.set(segment, branch);
-  return branch;
 }
 
 function grown(value: unknown): unknown {
   if (!(value instanceof Map)) return value;
   const branch: Branch = value;
-  const list: unknown[] = [];
-  for (let i = 0; i < branch.size && branch.has(String(i)); i++) {
-    list.push(grown(branch.get(String(i))));
+  if (branch.has("0") && isList(branch)) {
+    const list = new Array<unknown>(branch.size);
+    for (let i = 0; i < list.length; i++) list[i] = grown(branch.get(String(i)));
+    return list;
   }
-  if (list.length === branch.size) return list;
-  const object: Record<string, unknown> = {};
+  const fields: Record<string, unknown> = {};
   for (const name of [...branch.keys()].sort()) {
-    const item = grown(branch.get(name));
-    // Assigning to `__proto__` would do something else.
-    if (name !== "__proto__") object[name] = item;
-    else Object.defineProperty(object, name, { value: item, enumerable: true });
+    if (name === "__proto__") return Object.fromEntries(sorted(branch));
+    fields[name] = grown(branch.get(name));
   }
-  return object;
+  return fields;
+}
+
+function sorted(branch: Branch): [string, unknown][] {
+  return [...branch.keys()].sort().map((name) => [name, grown(branch.get(name))]);
+}
+
+function isList(branch: Branch): boolean {
+  for (let i = 0; i < branch.size; i++) if (!branch.has(String(i))) return false;
+  return true;
 }

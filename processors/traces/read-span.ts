@@ -19,7 +19,7 @@ const clockNames: readonly string[] = ["host.id", "host.name", "service.instance
  * knows stay on the span and are not guessed at. Never throws; linear in the attributes.
  */
 export function readSpan(span: SpanRecorded, at: Place): SpanKept {
-  const { reward, rewards, invalid } = readReward(span);
+  const { reward, name, rewards, invalid } = readReward(span);
   return {
     attempt_id: span.attempt_id,
     span_id: span.span_id,
@@ -31,6 +31,7 @@ export function readSpan(span: SpanRecorded, at: Place): SpanKept {
     agent: readAgent(span),
     call: readCall(span),
     reward,
+    reward_name: name,
     rewards,
     invalid_reward: invalid,
     reward_scope: isRewardScope(span),

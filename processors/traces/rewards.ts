@@ -5,6 +5,8 @@ import { itemsOf, nestedAt } from "./nested.ts";
 export type RewardReading = {
   /** Primary reward, finite; null when the span is none. */
   readonly reward: number | null;
+  /** What its sender calls the primary one; empty when it has no name. */
+  readonly name: string;
   /** The other named dimensions. */
   readonly rewards: Readonly<Record<string, number>>;
   /** True: a value was not a finite number and is left out. */
@@ -15,7 +17,7 @@ export type RewardReading = {
 type RewardConvention = (span: SpanRecorded) => readonly Dimension[] | null;
 type Dimension = { readonly name: string; readonly value: unknown };
 
-const noReward: RewardReading = { reward: null, rewards: {}, invalid: false };
+const noReward: RewardReading = { reward: null, name: "", rewards: {}, invalid: false };
 
 /** Where rewards of this convention stand, by index. */
 const rewardPrefix = "agentlightning.reward";
@@ -73,12 +75,17 @@ function readingOf(dimensions: readonly Dimension[]): RewardReading {
   }));
   const invalid = [primary, ...others].some((dimension) => Number.isNaN(dimension?.value));
   if (primary === undefined || primary.value === null || Number.isNaN(primary.value)) {
-    return { reward: null, rewards: {}, invalid };
+    return { ...noReward, invalid };
   }
   const finite = others.flatMap(({ name, value }): [string, number][] =>
     value === null || Number.isNaN(value) ? [] : [[name, value]],
   );
-  return { reward: primary.value, rewards: Object.fromEntries(finite), invalid };
+  return {
+    reward: primary.value,
+    name: primary.name,
+    rewards: Object.fromEntries(finite),
+    invalid,
+  };
 }
 
 /** A finite number; null for none; NaN for what is meant as a reward and is no finite number. */

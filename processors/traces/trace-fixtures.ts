@@ -14,6 +14,7 @@ const plain: SpanKept = {
   agent: null,
   call: null,
   reward: null,
+  reward_name: "",
   rewards: {},
   invalid_reward: false,
   reward_scope: false,
