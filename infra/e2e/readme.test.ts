@@ -143,7 +143,9 @@ describe("on a real broker and a real database", () => {
       30_000,
       async () => {
         const spans = await ask(query);
-        const batches = await ask("SELECT batch_id FROM batches WHERE event = 'trained'");
+        const batches = await ask(
+          "SELECT batch_id FROM batches WHERE event = 'trained' AND project = 'tutorial'",
+        );
         const counted = spans.map(({ name, rollouts }) => [name, Number(rollouts)]);
         found = JSON.stringify([Object.fromEntries(counted), batches.length]);
         return found === JSON.stringify([expected, 2]);
