@@ -16,6 +16,14 @@ export type RolloutOptions = {
   readonly groupSize?: number;
   /** Limits and retry rule, as the gateway's API names them. */
   readonly config?: Readonly<Record<string, unknown>>;
+  /** How rewards become advantages (`lightning help credit`); the project's when it is not said. */
+  readonly credit?: {
+    readonly strategy: string;
+    readonly parameters?: Readonly<Record<string, number>>;
+    readonly options?: Readonly<Record<string, string>>;
+  };
+  /** Which calls train which policy, as the gateway's settings take it; the project's otherwise. */
+  readonly selection?: Readonly<Record<string, unknown>>;
 };
 
 /** The lifecycle part of the gateway's native HTTP API. All calls throw what {@link post} throws. */
@@ -57,7 +65,9 @@ export function createGatewayClient(options: GatewayOptions): GatewayClient {
   return {
     async start(input, options, workerId) {
       const { mode, metadata, config, resourcesId, groupId, groupSize } = options;
-      const body = { input, mode, metadata, config, start: true, worker_id: workerId };
+      const { credit, selection } = options;
+      const choices = { mode, metadata, config, credit, selection };
+      const body = { input, ...choices, start: true, worker_id: workerId };
       const group = { resources_id: resourcesId, group_id: groupId, group_size: groupSize };
       const [rollout, ...more] = await rollouts("", { ...body, ...group });
       if (rollout !== undefined && more.length === 0) return rollout;

@@ -32,6 +32,21 @@ test("a rollout is started, run in its context, delivered, and only then ended",
   await gateway.close();
 });
 
+test("what a caller chooses for a rollout reaches the gateway in its own words", async () => {
+  const gateway = await loopbackGateway();
+  const { lightning } = memoryLightning({ gatewayUrl: gateway.url });
+  const credit = { strategy: "discounted", parameters: { gamma: 0.5 } };
+  const selection = { agents: [{ match: "writer", policy: "writer" }] };
+  await lightning.rollout(1, async () => 1, { groupId: "g", groupSize: 2, credit, selection });
+  const started = JSON.parse(gateway.seen[0]?.body.toString() ?? "{}");
+  assert.deepEqual(
+    [started.group_id, started.group_size, started.credit, started.selection],
+    ["g", 2, credit, selection],
+  );
+  await lightning.shutdown();
+  await gateway.close();
+});
+
 test("a rollout that throws ends failed, with its spans, and the error is thrown on", async () => {
   const gateway = await loopbackGateway();
   const { log, lightning } = memoryLightning({ gatewayUrl: gateway.url });
