@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { pythonEnvironment, referencePython } from "../compat/reference-python.ts";
+import { nodeFlags } from "../supervise.ts";
 import type { AdaptersJob, AdaptersTimed, OursTimed, RowPasses } from "./adapters-main.ts";
 import { amount, type Bench, type BenchContext, median, type Table } from "./bench.ts";
 import { forkBench } from "./child.ts";
@@ -73,7 +74,8 @@ async function runPair(
   const env = { ...pythonEnvironment(), PYTHONDONTWRITEBYTECODE: "1" };
   const { stdout } = await run(python, words, { env, timeout: referenceWithinMs });
   const theirs: AdaptersTimed = JSON.parse(stdout);
-  const child = forkBench<AdaptersJob, OursTimed>("adapters-main.ts");
+  // As every process of ours runs.
+  const child = forkBench<AdaptersJob, OursTimed>("adapters-main.ts", { nodeFlags });
   try {
     const ours = await child.ask(job);
     if (ours.calls !== theirs.calls) {
