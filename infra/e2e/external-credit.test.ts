@@ -1,71 +1,38 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { callOf } from "../../processors/traces/fixtures.ts";
 import { keyOf } from "../../schemas/topics.ts";
 import type { CreditRequested, TransitionRecorded } from "../../schemas/types.ts";
 import { tailPartition } from "../fold-partition.ts";
-import {
-  freePort,
-  type RoleProcess,
-  type Stack,
-  startRoleProcess,
-  startStack,
-  until,
-} from "./stack.ts";
+import { type Pipeline, startPipeline } from "./pipeline.ts";
+import { until } from "./stack.ts";
 import { recordsOf } from "./verify.ts";
 
-let stack: Stack;
-let pipeline: RoleProcess;
-let api: string;
+let pipeline: Pipeline;
 
 before(async () => {
-  stack = await startStack();
-  const port = await freePort();
-  api = `http://127.0.0.1:${port}/api/v1`;
-  pipeline = startRoleProcess(
-    stack,
-    ["gateway", "track-rollouts", "assemble-rollouts", "assign-credit"],
-    { args: ["--port", String(port)] },
-  );
-  await pipeline.ready();
+  pipeline = await startPipeline([
+    "gateway",
+    "track-rollouts",
+    "assemble-rollouts",
+    "assign-credit",
+  ]);
   const options = { fallback: "leave-one-out" };
   const credit = { strategy: "external", parameters: { deadline_seconds: 5 }, options };
-  await ask("PUT", "/settings", { credit });
+  await pipeline.ask("PUT", "/settings", { credit });
 });
 
-after(async () => {
-  await pipeline?.stop();
-  await stack?.close();
-});
-
-async function ask<T>(method: string, path: string, body: object): Promise<T> {
-  const headers = { "content-type": "application/json" };
-  const answer = await fetch(api + path, { method, headers, body: JSON.stringify(body) });
-  assert.ok(answer.ok, `${method} ${path} answered ${answer.status}`);
-  return (await answer.json()) as T;
-}
-
-type Started = { rollout_id: string; attempts: { attempt_id: string }[] };
+after(() => pipeline?.close());
 
 /** A rollout of one call and one reward, ended. */
 async function runOne(group: string, reward: number): Promise<void> {
-  const task = { input: "task", start: true, group_id: group, group_size: 2 };
-  const [started] = await ask<Started[]>("POST", "/rollouts", task);
-  assert.ok(started);
-  const { rollout_id, attempts } = started;
-  const attempt_id = attempts[0]?.attempt_id ?? "";
-  const value = callOf("call", 1, 2, { rollout_id, attempt_id });
-  const key = keyOf("default", rollout_id);
-  await stack.context.codec.prepare("spans", ["SpanRecorded"]);
-  await stack.context.append([{ type: "SpanRecorded", value, topic: "spans", key }]);
-  const attempt = `/rollouts/${rollout_id}/attempts/${attempt_id}`;
-  await ask("POST", `${attempt}/rewards`, { value: reward });
-  await ask("POST", `${attempt}/end`, { status: "succeeded" });
+  const { attempt } = await pipeline.startOne({ input: "task", group_id: group, group_size: 2 });
+  await pipeline.ask("POST", `${attempt}/rewards`, { value: reward });
+  await pipeline.ask("POST", `${attempt}/end`, { status: "succeeded" });
 }
 
 /** Somebody's processor: credits every step with ten times the reward of its rollout. */
 function answering(groups: ReadonlySet<string>): () => Promise<void> {
-  const { client, codec, append } = stack.context;
+  const { client, codec, append } = pipeline.stack.context;
   const answer = ({ project, group_id, revision, members }: CreditRequested): Promise<unknown> =>
     append([
       {
@@ -84,18 +51,20 @@ function answering(groups: ReadonlySet<string>): () => Promise<void> {
         },
       },
     ]);
-  const tails = Array.from({ length: Number(stack.values.LIGHTNING_PARTITIONS) }, (_, partition) =>
-    tailPartition(
-      client,
-      codec,
-      { topic: "credit-requests", partition, from: 0 },
-      ({ record }) => {
-        if (record?.type === "CreditRequested" && groups.has(record.value.group_id)) {
-          void answer(record.value);
-        }
-      },
-      assert.fail,
-    ),
+  const tails = Array.from(
+    { length: Number(pipeline.stack.values.LIGHTNING_PARTITIONS) },
+    (_, partition) =>
+      tailPartition(
+        client,
+        codec,
+        { topic: "credit-requests", partition, from: 0 },
+        ({ record }) => {
+          if (record?.type === "CreditRequested" && groups.has(record.value.group_id)) {
+            void answer(record.value);
+          }
+        },
+        assert.fail,
+      ),
   );
   return async () => {
     await Promise.all(tails.map((tail) => tail.close()));
@@ -108,7 +77,7 @@ async function credited(group: string): Promise<readonly TransitionRecorded[]> {
     () => `${rows.length} transitions of ${group}`,
     20_000,
     async () => {
-      rows = (await recordsOf(stack, "transitions")).flatMap(({ record }) =>
+      rows = (await recordsOf(pipeline.stack, "transitions")).flatMap(({ record }) =>
         record?.type === "TransitionRecorded" && record.value.group_id === group
           ? [record.value]
           : [],
@@ -120,8 +89,8 @@ async function credited(group: string): Promise<readonly TransitionRecorded[]> {
 }
 
 test("a processor of somebody else's credits a group through the log, the fallback one it leaves", async () => {
-  await stack.context.codec.prepare("credit-requests", ["CreditRequested"]);
-  await stack.context.codec.prepare("steps", ["CreditAssigned"]);
+  await pipeline.stack.context.codec.prepare("credit-requests", ["CreditRequested"]);
+  await pipeline.stack.context.codec.prepare("steps", ["CreditAssigned"]);
   const close = answering(new Set(["answered"]));
   try {
     for (const group of ["answered", "left"]) {
