@@ -1,3 +1,4 @@
+import { isFinished } from "../schemas/statuses.ts";
 import { type TopicName, topics } from "../schemas/topics.ts";
 import type { ClickHouseClient } from "../sinks/clickhouse/client.ts";
 import { duplicates, figuresOf } from "../sinks/clickhouse/queries-figures.ts";
@@ -191,10 +192,6 @@ type StepIdentity = {
 
 function stepKey({ rollout_id, attempt_id, step_index }: StepIdentity): string {
   return `${rollout_id}\u0000${attempt_id}\u0000${step_index}`;
-}
-
-function isFinished(status: string): boolean {
-  return status === "succeeded" || status === "failed" || status === "cancelled";
 }
 
 async function readAll(context: Context, onRecord: (tailed: Tailed) => void): Promise<void> {

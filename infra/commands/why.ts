@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { LightningError } from "../../schemas/errors.ts";
+import { isFinished } from "../../schemas/statuses.ts";
 import {
   type CallFacts,
   type RolloutFacts,
@@ -68,8 +69,7 @@ export function outcomeOf(call: CallFacts): string {
 export function verdictOf(rolloutId: string, facts: RolloutFacts): string {
   const { status, assembly, group, assembled, calls } = facts;
   if (assembly === null) {
-    const over = ["succeeded", "failed", "cancelled"].includes(status ?? "");
-    return over
+    return isFinished(status ?? "")
       ? `it ended (${status}) and is not assembled yet: lightning lag assemble-rollouts`
       : `it has not ended yet (${status ?? "unknown"}): steps are made at its end`;
   }

@@ -19,6 +19,15 @@ const clockNames: readonly string[] = ["host.id", "host.name", "service.instance
  * knows stay on the span and are not guessed at. Never throws; linear in the attributes.
  */
 export function readSpan(span: SpanRecorded, at: Place): SpanKept {
+  return keptSpan(span, at, { call: readCall(span), tool: readTool(span) });
+}
+
+/** The same with what it says of a call and a tool read already, or by somebody else. */
+export function keptSpan(
+  span: SpanRecorded,
+  at: Pick<Place, "offset" | "timestamp">,
+  said: Pick<SpanKept, "call" | "tool">,
+): SpanKept {
   const { reward, name, rewards, invalid } = readReward(span);
   return {
     attempt_id: span.attempt_id,
@@ -29,13 +38,13 @@ export function readSpan(span: SpanRecorded, at: Place): SpanKept {
     end_time: span.end_time,
     offset: at.offset,
     agent: readAgent(span),
-    call: readCall(span),
+    call: said.call,
     reward,
     reward_name: name,
     rewards,
     invalid_reward: invalid,
     reward_scope: isRewardScope(span),
-    tool: readTool(span),
+    tool: said.tool,
     received_at: at.timestamp * 1000,
     name: span.name,
     trace_id: span.trace_id,
@@ -45,6 +54,6 @@ export function readSpan(span: SpanRecorded, at: Place): SpanKept {
 }
 
 /** Whose clock the times of a span are, or nothing when that is not said. */
-export function readClock({ resource }: SpanRecorded): string {
+function readClock({ resource }: SpanRecorded): string {
   return textOf({ attributes: resource }, clockNames) ?? "";
 }
