@@ -2,7 +2,7 @@ import { LightningError } from "../../schemas/errors.ts";
 import { keyOf } from "../../schemas/topics.ts";
 import type { GroupClosed, TransitionRecorded } from "../../schemas/types.ts";
 import type { Delivered } from "../sink.ts";
-import { type Group, type Ledger, setMark } from "./ledger.ts";
+import { type Group, hold, type Ledger, type OpenGroup, release, setMark } from "./ledger.ts";
 import { flawOf, isHeld, offer, setAside } from "./offer.ts";
 import { type Share, sharesOf } from "./shares.ts";
 
@@ -35,7 +35,7 @@ function openKey(row: { project: string; group_id: string; revision: number }): 
 function addRow(ledger: Ledger, row: TransitionRecorded, offset: number): void {
   checkRow(row);
   const key = openKey(row);
-  const group = ledger.open.get(key) ?? { rows: new Map(), firstOffset: offset, bytes: 0 };
+  const group = ledger.open.get(key) ?? openGroup(ledger, offset);
   const id = `${row.rollout_id}/${row.attempt_id}/${row.step_index}/${row.span_id}`;
   const before = group.rows.get(id);
   const grown = bytesOf(row) - (before === undefined ? 0 : bytesOf(before));
@@ -45,14 +45,21 @@ function addRow(ledger: Ledger, row: TransitionRecorded, offset: number): void {
   ledger.open.set(key, group);
 }
 
+function openGroup(ledger: Ledger, firstOffset: number): OpenGroup {
+  hold(ledger, firstOffset);
+  return { rows: new Map(), firstOffset, bytes: 0 };
+}
+
 function close(ledger: Ledger, closed: GroupClosed, offset: number, now: number): void {
   const key = openKey(closed);
-  const open = ledger.open.get(key) ?? { rows: new Map(), firstOffset: offset, bytes: 0 };
+  const open = ledger.open.get(key) ?? openGroup(ledger, offset);
   ledger.open.delete(key);
   const groups = sharesOf(closed, [...open.rows.values()], offset).map((share) =>
     toGroup(share, closed, open.firstOffset, offset),
   );
   for (const group of groups) admit(ledger, group, now);
+  // After its shares took hold of the same offset.
+  release(ledger, open.firstOffset);
   if (closed.revision > 0) supersedeOthers(ledger, closed, groups, now);
 }
 
@@ -63,6 +70,7 @@ function admit(ledger: Ledger, group: Group, now: number): void {
     return;
   }
   ledger.groups.set(id, group);
+  hold(ledger, group.firstOffset);
   if (isHeld(ledger, id)) return;
   const isNewRevision = closed.revision > 0 && !ledger.marks.has(id);
   if (isNewRevision && flawOf(ledger, group) === null) revise(ledger, group, now);

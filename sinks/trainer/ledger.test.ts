@@ -102,6 +102,13 @@ function assertNeverInTwoLeases(ledger: Ledger): void {
   assert.equal(new Set(held).size, held.length, `held twice: ${held}`);
 }
 
+/** The watermark as it is defined; the ledger keeps it without looking at every group. */
+function assertLowWatermark(ledger: Ledger): void {
+  const held = [...ledger.open.values(), ...ledger.groups.values()];
+  const first = Math.min(ledger.position, ...held.map(({ firstOffset }) => firstOffset));
+  assert.equal(lowWatermark(ledger), first);
+}
+
 function play(partition: DrivenPartition, steps: readonly Command[]): number {
   const leases: string[] = [];
   let now = 1000;
@@ -118,6 +125,7 @@ function play(partition: DrivenPartition, steps: readonly Command[]): number {
     expire(partition.ledger, now);
     leases.unshift(...act(partition.ledger, step, now, leases));
     assertNeverInTwoLeases(partition.ledger);
+    assertLowWatermark(partition.ledger);
     const before = partition.committed;
     partition.store(take(partition.ledger));
     assert.ok(partition.committed >= before, "the low watermark went back");

@@ -79,6 +79,11 @@ export type Ledger = {
   readonly open: Map<string, OpenGroup>;
   /** Whole groups that are not done, by id; leased ones included. */
   readonly groups: Map<string, Group>;
+  /**
+   * First offset of everything in `open` and `groups` → how many start there. In log order, as
+   * offsets are first held when they are read: the first is the low watermark.
+   */
+  readonly firstOffsets: Map<number, number>;
   /** Those that can be leased, oldest closing first. */
   ready: Group[];
   /** By group id; only groups that were given out or are done have one. */
@@ -109,6 +114,7 @@ export function createLedger(
     bytes: 0,
     open: new Map(),
     groups: new Map(),
+    firstOffsets: new Map(),
     ready: [],
     marks: new Map(),
     batches: new Map(),
@@ -138,10 +144,19 @@ export function restore(ledger: Ledger, row: LedgerRow): void {
 
 /** Offset to resume from: the first record of a group that is not done, else the next record. */
 export function lowWatermark(ledger: Ledger): number {
-  let lowest = ledger.position;
-  for (const group of ledger.open.values()) lowest = Math.min(lowest, group.firstOffset);
-  for (const group of ledger.groups.values()) lowest = Math.min(lowest, group.firstOffset);
-  return lowest;
+  const [first = ledger.position] = ledger.firstOffsets.keys();
+  return first;
+}
+
+/** Keeps the low watermark at or below a first offset until it is released as often. */
+export function hold({ firstOffsets }: Ledger, offset: number): void {
+  firstOffsets.set(offset, (firstOffsets.get(offset) ?? 0) + 1);
+}
+
+export function release({ firstOffsets }: Ledger, offset: number): void {
+  const left = (firstOffsets.get(offset) ?? 0) - 1;
+  if (left > 0) firstOffsets.set(offset, left);
+  else firstOffsets.delete(offset);
 }
 
 /**

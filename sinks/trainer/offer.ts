@@ -1,5 +1,5 @@
 import type { GroupClosed, GroupTrained } from "../../schemas/types.ts";
-import { type Group, type Ledger, report, setMark } from "./ledger.ts";
+import { type Group, type Ledger, release, report, setMark } from "./ledger.ts";
 
 /** Why a group is never trained. */
 export type SetAsideReason =
@@ -108,6 +108,7 @@ export function finish(ledger: Ledger, id: string, mark: GroupTrained): void {
   const group = ledger.groups.get(id);
   if (group === undefined) return;
   ledger.groups.delete(id);
+  release(ledger, group.firstOffset);
   ledger.bytes -= group.bytes;
   const place = placeOf(ledger, group);
   if (ledger.ready[place] === group) ledger.ready.splice(place, 1);
