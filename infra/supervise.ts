@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
 import { type ErrorCode, LightningError, reactions } from "../schemas/errors.ts";
 import { childEnvironment, type VariableName } from "./config.ts";
+import { setNice } from "./process-priority.ts";
 import type { RolesMessage } from "./run-roles.ts";
 
 const launcher = fileURLToPath(new URL("./lightning.js", import.meta.url));
@@ -30,12 +31,14 @@ const stopWithinMs = 15_000;
  * Runs `lightning <args>` as a child, waits until it is ready and starts it again whenever it ends
  * unasked: the log makes a killed process whole.
  *
+ * @param nice how far it stands back behind other processes; see {@link setNice}.
  * @throws LightningError what the child could not start for.
  */
 export async function supervise(
   args: readonly string[],
   settings: Partial<Record<VariableName, string>>,
   logger: Logger,
+  nice = 0,
 ): Promise<Supervised> {
   let child: ChildProcess | undefined;
   let stopping = false;
@@ -54,6 +57,7 @@ export async function supervise(
       detached: true,
     });
     child = started;
+    if (nice !== 0 && started.pid !== undefined) setNice(started.pid, nice);
     started.once("exit", (code, signal) => {
       if (stopping) return;
       logger.warn({ args, code, signal }, "process ended unasked, starting it again");

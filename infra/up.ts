@@ -10,6 +10,7 @@ import { buildRegistry } from "./embedded/registry.ts";
 import { ensureTopics, planTopics } from "./kafka/admin.ts";
 import { createKafkaClient } from "./kafka/client.ts";
 import { createSchemasLog, ensureSchemasTopic } from "./kafka/schemas-log.ts";
+import { foldsNice } from "./process-priority.ts";
 import { listen, partitionCounts, readers } from "./roles.ts";
 import { type Supervised, supervise } from "./supervise.ts";
 
@@ -47,7 +48,7 @@ const offsets = { trainer: 1, registry: 2, clickhouse: 3, kafka: 4 };
 /**
  * Starts what is not configured to be elsewhere (Kafka, ClickHouse, registry) and every role: the
  * doors (gateway, trainer) in one process, the folds (processors and the ClickHouse sink) in
- * another. Each is started again when it ends.
+ * another, which stands back while cores are scarce. Each is started again when it ends.
  *
  * @throws LightningError naming what could not start, and why.
  */
@@ -85,7 +86,7 @@ export async function startUp(values: Values, options: UpOptions, logger: Logger
     const foldArgs = ["track-rollouts", "assemble-rollouts", "assign-credit", "clickhouse"];
     const [doors, folds] = await Promise.all([
       supervise(doorArgs, settings, logger),
-      supervise(foldArgs, settings, logger),
+      supervise(foldArgs, settings, logger, foldsNice),
     ]);
     stops.push(
       async () => folds.stop(),

@@ -16,6 +16,7 @@ import { idle } from "./idle.ts";
 import { ingest } from "./ingest.ts";
 import { latency } from "./latency.ts";
 import { pipeline } from "./pipeline.ts";
+import { priority } from "./priority.ts";
 import { machineLoad } from "./processes.ts";
 import { describeProfiles } from "./profile.ts";
 import { markdownOf, replaceSections, type Section } from "./report.ts";
@@ -29,6 +30,7 @@ const benches: readonly Bench[] = [
   latency,
   exactlyOnce,
   store,
+  priority,
   history,
   adaptersBench,
   clients,

@@ -12,6 +12,7 @@ import { buildRegistry } from "../embedded/registry.ts";
 import { createKafkaClient } from "../kafka/client.ts";
 import { createSchemasLog, ensureSchemasTopic } from "../kafka/schemas-log.ts";
 import { createLog } from "../log.ts";
+import { setNice } from "../process-priority.ts";
 import { listen } from "../roles.ts";
 import type { RolesMessage } from "../run-roles.ts";
 import { nodeFlags } from "../supervise.ts";
@@ -53,6 +54,7 @@ async function start(group: Group, settings: Settings): Promise<Readonly<Record<
   });
   groups.set(group.name, child);
   pids[group.name] = child.pid ?? 0;
+  if (group.nice !== undefined && child.pid !== undefined) setNice(child.pid, group.nice);
   return new Promise((resolve, reject) => {
     child.on("message", (message: RolesMessage) => {
       if ("ready" in message) resolve(message.ready as Record<string, string>);

@@ -2,16 +2,21 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { VariableName } from "../config.ts";
+import { foldsNice, setNice } from "../process-priority.ts";
 import { forkBench } from "./child.ts";
 import { cpuBetween, type Usage, usageOf } from "./processes.ts";
 
 export type Settings = Partial<Record<VariableName, string>>;
 
-/** A process of roles; a name is used once on a stack. `plain`: without transactions. */
+/**
+ * A process of roles; a name is used once on a stack. `plain`: without transactions; `nice`: how far
+ * it stands back behind the others.
+ */
 export type Group = {
   readonly name: string;
   readonly roles: readonly string[];
   readonly plain?: boolean;
+  readonly nice?: number;
 };
 
 /** The two processes that `lightning up` starts. */
@@ -19,6 +24,7 @@ export const gatewayGroup: Group = { name: "gateway", roles: ["gateway", "traine
 export const foldsGroup: Group = {
   name: "folds",
   roles: ["track-rollouts", "assemble-rollouts", "assign-credit", "clickhouse"],
+  nice: foldsNice,
 };
 
 export type StackOptions = {
@@ -35,6 +41,8 @@ export type Stack = {
   stop(group: Group): Promise<void>;
   /** Suspends a process of roles, or lets it go on. */
   signal(group: Group, signal: "SIGSTOP" | "SIGCONT"): void;
+  /** Changes how far a process of roles stands back; forward needs CAP_SYS_NICE. */
+  nice(group: Group, nice: number): void;
   /** CPU and memory by process, since their start. */
   usage(): Record<string, Usage>;
   close(): Promise<void>;
@@ -76,6 +84,10 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       signal(group, signal) {
         const pid = pids[group.name];
         if (pid !== undefined) process.kill(pid, signal);
+      },
+      nice(group, nice) {
+        const pid = pids[group.name];
+        if (pid !== undefined) setNice(pid, nice);
       },
       usage: () => usageOf({ up: child.pid, ...pids }),
       async close() {

@@ -1,21 +1,17 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import { connectClickHouse, rowsOf } from "../../sinks/clickhouse/client.ts";
 import { referencePython } from "../compat/reference-python.ts";
 import { startReference } from "../compat/reference-server.ts";
 import { amount, type Bench, type BenchContext, type Table } from "./bench.ts";
-import { forkBench } from "./child.ts";
-import { callKinds, type StoreJob, type StoreLoaded } from "./load-store.ts";
+import { callKinds, type StoreLoaded } from "./load-store.ts";
 import { cpuBetween, usageOf } from "./processes.ts";
-import { makeDatabase, total } from "./run-live.ts";
-import { apart, foldsGroup, gatewayGroup, type Stack, whileMeasured } from "./stack.ts";
+import { total } from "./run-live.ts";
+import { loadStore, runStored, type StoreWork, startStore } from "./run-store.ts";
 
 type Side = "reference" | "ours";
-type Work = Omit<StoreJob, "url">;
 
 /** What one run of the work took on one side. */
 type Run = {
   readonly side: Side;
-  readonly work: Work;
+  readonly work: StoreWork;
   readonly loaded: StoreLoaded;
   /** Of all processes of the side, until its last row is where it stays. */
   readonly cpuMs: number;
@@ -27,7 +23,7 @@ export const store: Bench = {
   doc: "the same HTTP work at the reference's server and at ours: rollouts/s, p50/p99 a call, CPU",
   async run(context) {
     const { quick } = context;
-    const kinds: Omit<Work, "rollouts">[] = (quick ? [16] : [16, 64]).flatMap((clients) => [
+    const kinds: Omit<StoreWork, "rollouts">[] = (quick ? [16] : [16, 64]).flatMap((clients) => [
       { clients, spans: "otlp" },
       { clients, spans: "json" },
     ]);
@@ -42,7 +38,7 @@ const referenceWithin = 60;
 
 async function runReference(
   { quick, say }: BenchContext,
-  kinds: readonly Omit<Work, "rollouts">[],
+  kinds: readonly Omit<StoreWork, "rollouts">[],
 ) {
   const python = await referencePython(say);
   const runs: Run[] = [];
@@ -55,7 +51,7 @@ async function runReference(
       try {
         const roots = { reference: server.pid };
         const before = usageOf(roots);
-        const loaded = await load({ ...kind, rollouts, url: server.url });
+        const loaded = await loadStore({ ...kind, rollouts, url: server.url });
         const cpuMs = total(cpuBetween(before, usageOf(roots)));
         seconds = loaded.seconds;
         runs.push({ side: "reference", work: { ...kind, rollouts }, loaded, cpuMs });
@@ -70,25 +66,20 @@ async function runReference(
 
 async function runOurs(
   { quick, say, stack: start }: BenchContext,
-  kinds: readonly Omit<Work, "rollouts">[],
+  kinds: readonly Omit<StoreWork, "rollouts">[],
 ) {
   const stack = await start();
   try {
-    await makeDatabase(stack, "store");
-    const own = apart("store");
-    const folds = stack.start(foldsGroup, own);
-    const { gateway = "" } = await stack.start(gatewayGroup, own);
-    await folds;
+    const ours = await startStore(stack);
     const runs: Run[] = [];
-    const spans = { stored: 0 };
     // A server that has just started compiles more than it works, the broker's Java above all.
-    const warm: Work[] = quick ? [] : kinds.map((kind) => ({ ...kind, rollouts: 2000 }));
+    const warm: StoreWork[] = quick ? [] : kinds.map((kind) => ({ ...kind, rollouts: 2000 }));
     const sizes = quick ? [64] : [400, 3000, 5000];
     const works = sizes.flatMap((rollouts) => kinds.map((kind) => ({ ...kind, rollouts })));
     for (const [i, work] of [...warm, ...works].entries()) {
-      const url = `${gateway}/projects/run-${i}`;
-      const run = await runOnce(stack, { ...work, url }, spans);
+      const { loaded, cpuMs } = await runStored(stack, ours, work);
       if (i < warm.length) continue;
+      const run: Run = { side: "ours", work, loaded, cpuMs };
       runs.push(run);
       say(lineOf(run));
     }
@@ -98,40 +89,7 @@ async function runOurs(
   }
 }
 
-/** The clock stops with the load, the CPU's meter when every span is in ClickHouse, too. */
-async function runOnce(stack: Stack, job: StoreJob, spans: { stored: number }): Promise<Run> {
-  const { url: _, ...work } = job;
-  const { result, cpuMs } = await whileMeasured(stack, async () => {
-    const loaded = await load(job);
-    spans.stored += job.rollouts * 10;
-    await untilStored(stack, spans.stored);
-    return loaded;
-  });
-  return { side: "ours", work, loaded: result, cpuMs: total(cpuMs) };
-}
-
-async function untilStored(stack: Stack, spans: number): Promise<void> {
-  const client = connectClickHouse({ url: stack.settings.CLICKHOUSE_URL ?? "", database: "store" });
-  const query = "SELECT toUInt32(count()) AS spans FROM spans";
-  for (const deadline = Date.now() + 60_000; ; await sleep(100)) {
-    const [row] = await rowsOf<{ spans: number }>(client, query);
-    if ((row?.spans ?? 0) >= spans) break;
-    if (Date.now() > deadline) throw new Error(`${row?.spans} spans in ClickHouse of ${spans}`);
-  }
-  await client.close();
-}
-
-/** In a process of its own, so that generating load costs neither side anything but cores. */
-async function load(job: StoreJob): Promise<StoreLoaded> {
-  const child = forkBench<StoreJob, StoreLoaded>("load-store-main.ts");
-  try {
-    return await child.ask(job);
-  } finally {
-    await child.end();
-  }
-}
-
-const nameOf = ({ clients, spans }: Omit<Work, "rollouts">): string =>
+const nameOf = ({ clients, spans }: Omit<StoreWork, "rollouts">): string =>
   `${spans === "otlp" ? "one OTLP request" : "one by one"}, ${clients} clients`;
 
 const rateOf = ({ work, loaded }: Run): number => work.rollouts / loaded.seconds;
