@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { isFinished } from "../schemas/statuses.ts";
 import { type TopicName, topics } from "../schemas/topics.ts";
 import type { ClickHouseClient } from "../sinks/clickhouse/client.ts";
@@ -30,9 +31,10 @@ const readTopics = [
 ] as const satisfies readonly TopicName[];
 
 /**
- * Reads the topics of a project from their start, as a read_committed consumer sees them.
+ * Reads the topics of a project from their start, as a read_committed consumer sees them, again and
+ * again until nothing is lacking.
  *
- * @param settleMs how long ClickHouse may take to catch up before what it lacks counts as lost.
+ * @param settleMs how long folds and ClickHouse may take to catch up before what is lacking counts as lost.
  */
 export async function audit(
   context: Context,
@@ -40,30 +42,38 @@ export async function audit(
   project: string,
   settleMs: number,
 ): Promise<Audit> {
-  const kafka = await countKafka(context, project);
   const deadline = Date.now() + settleMs;
   for (;;) {
-    const figures = await figuresOf(clickhouse, project);
-    const missing =
-      Math.max(0, kafka.spans.size - figures.spans) +
-      Math.max(0, kafka.steps.size - figures.steps) +
-      Math.max(0, kafka.transitions.size - figures.transitions);
-    if (missing > 0 && Date.now() < deadline) {
-      await new Promise((resolve) => setTimeout(resolve, 200));
-      continue;
-    }
-    const twice = Object.values(await duplicates(clickhouse)).reduce((sum, n) => sum + n, 0);
-    return {
-      rollouts: figures.rollouts,
-      spans: figures.spans,
-      steps: figures.steps,
-      transitions: figures.transitions,
-      trained: figures.trained,
-      resourceVersions: figures.resourceVersions,
-      lost: missing + kafka.unassembled() + kafka.uncredited(),
-      duplicated: kafka.repeated + twice,
-    };
+    const counted = await auditOnce(context, clickhouse, project);
+    if (counted.lost === 0 || Date.now() >= deadline) return counted;
+    await sleep(pauseMs);
   }
+}
+
+const pauseMs = 500;
+
+async function auditOnce(
+  context: Context,
+  clickhouse: ClickHouseClient,
+  project: string,
+): Promise<Audit> {
+  const kafka = await countKafka(context, project);
+  const figures = await figuresOf(clickhouse, project);
+  const missing =
+    Math.max(0, kafka.spans.size - figures.spans) +
+    Math.max(0, kafka.steps.size - figures.steps) +
+    Math.max(0, kafka.transitions.size - figures.transitions);
+  const twice = Object.values(await duplicates(clickhouse)).reduce((sum, n) => sum + n, 0);
+  return {
+    rollouts: figures.rollouts,
+    spans: figures.spans,
+    steps: figures.steps,
+    transitions: figures.transitions,
+    trained: figures.trained,
+    resourceVersions: figures.resourceVersions,
+    lost: missing + kafka.unassembled() + kafka.uncredited(),
+    duplicated: kafka.repeated + twice,
+  };
 }
 
 type Counted = {

@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { getPriority, tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { childEnvironment } from "../config.ts";
+import { foldsNice } from "../process-priority.ts";
+
+const launcher = fileURLToPath(new URL("../lightning.js", import.meta.url));
+const withinMs = 60_000;
+
+let dataDir: string;
+let up: ChildProcess;
+let said = "";
+
+before(() => {
+  dataDir = mkdtempSync(join(tmpdir(), "lightning-up-"));
+  const args = ["up", "--port", "0", "--data", dataDir, "--rounds", "3", "--exit"];
+  up = spawn(process.execPath, [launcher, ...args], {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: childEnvironment({ LIGHTNING_LOG_LEVEL: "error" }),
+  });
+  up.stdout?.setEncoding("utf8").on("data", (text: string) => {
+    said += text;
+  });
+});
+
+after(async () => {
+  if (up.exitCode === null) {
+    up.kill("SIGTERM");
+    await once(up, "exit");
+  }
+  rmSync(dataDir, { recursive: true, force: true });
+});
+
+/** A process that `up` started, by a word of its command line. */
+function childWith(word: string): number | undefined {
+  const children = readFileSync(`/proc/${up.pid}/task/${up.pid}/children`, "utf8");
+  return children
+    .split(" ")
+    .filter((pid) => pid !== "" && commandOf(pid).includes(word))
+    .map(Number)[0];
+}
+
+function commandOf(pid: string): readonly string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+  } catch {
+    return [];
+  }
+}
+
+async function eventually<T>(what: string, look: () => T | undefined): Promise<T> {
+  for (const deadline = Date.now() + withinMs; Date.now() < deadline; await sleep(50)) {
+    const found = look();
+    if (found !== undefined) return found;
+    assert.equal(up.exitCode, null, `lightning up ended: ${said}`);
+  }
+  throw new Error(`${what}: not within ${withinMs / 1000} s; it said ${said}`);
+}
+
+describe("lightning up", () => {
+  test("starts everything, trains, counts nothing lost, and brings back folds killed with -9", async () => {
+    const folds = await eventually("the folds", () => childWith("assemble-rollouts"));
+    const doors = await eventually("the doors", () => childWith("gateway"));
+    assert.deepEqual([getPriority(doors), getPriority(folds)], [0, foldsNice]);
+    await eventually("the training", () => (/Room booking/.test(said) ? true : undefined));
+    process.kill(folds, "SIGKILL");
+    const again = await eventually("the folds started again", () => {
+      const pid = childWith("assemble-rollouts");
+      return pid === folds ? undefined : pid;
+    });
+    assert.equal(getPriority(again), foldsNice);
+    const [code] = up.exitCode === null ? await once(up, "exit") : [up.exitCode];
+    assert.equal(code, 0, said);
+    const counted = JSON.parse(said.trimEnd().split("\n").at(-1) ?? "");
+    assert.equal(counted.lost, 0);
+    assert.equal(counted.duplicated, 0);
+    assert.ok(counted.trained > 0, said);
+  });
+});
