@@ -1,8 +1,7 @@
 import type { GrowingNode } from "./tree.ts";
 
-/** Nodes of one interval, in the order of the tree. */
-type Interval = { readonly start: number; readonly end: number; readonly nodes: Ranked[] };
-type Ranked = { readonly node: GrowingNode; readonly rank: number };
+/** Nodes of one interval, in the order of the tree; their places are their ranks. */
+type Interval = { readonly start: number; readonly end: number; readonly nodes: GrowingNode[] };
 
 /** What is known of a range of intervals: how far they reach, and the shortest with its first rank. */
 type Range = { readonly end: number; readonly length: number; readonly rank: number };
@@ -12,44 +11,54 @@ type Best = { node: GrowingNode | null; length: number; rank: number };
 /**
  * Answers which of the nodes encloses a given one of them most tightly without having its very
  * interval: the shortest, of equally short ones the first, that `allowed` lets pass. O(log n) unless
- * the tightest one is not allowed; then others are searched for.
+ * the tightest one is not allowed; then others are searched for. Nodes get their place among these.
  */
 export function enclosing(
   nodes: readonly GrowingNode[],
 ): (inner: GrowingNode, allowed: (node: GrowingNode) => boolean) => GrowingNode | null {
+  nodes.forEach((node, i) => {
+    node.place = i;
+  });
   const intervals = intervalsOf(nodes);
-  const outer = tightestOf(intervals);
+  const outer = tightestOf(intervals, nodes.length);
   let search: Search | undefined;
   return (inner, allowed) => {
-    const tightest = outer.get(inner);
+    const tightest = outer[inner.place];
     if (tightest === undefined) return null;
-    const found = tightest.nodes.find(({ node }) => allowed(node));
-    if (found !== undefined) return found.node;
+    const found = tightest.nodes.find(allowed);
+    if (found !== undefined) return found;
     search ??= searchIn(intervals);
     return search(inner, allowed);
   };
 }
 
 /**
- * The tightest interval around that of each node. Intervals come by start; those met before are kept
- * by how late they end, so that the shortest of all that end late enough is found at once.
+ * The tightest interval around that of each node, by its place. Intervals come by start; those met
+ * before are kept by how late they end, so that the shortest of all that end late enough is found at
+ * once.
  */
-function tightestOf(intervals: readonly Interval[]): Map<GrowingNode, Interval> {
+function tightestOf(
+  intervals: readonly Interval[],
+  places: number,
+): readonly (Interval | undefined)[] {
   const byEnd = shortestByEnd(intervals.map(({ end }) => end));
-  const outer = new Map<GrowingNode, Interval>();
+  const outer = new Array<Interval | undefined>(places);
   for (let from = 0; from < intervals.length; ) {
     const start = intervals[from]?.start;
     let to = from;
-    while (intervals[to]?.start === start && to < intervals.length) to++;
-    const together = intervals.slice(from, to);
-    together.forEach((interval, i) => {
+    for (; to < intervals.length && intervals[to]?.start === start; to++) {
+      const interval = intervals[to];
+      if (interval === undefined) break;
+      const next = intervals[to + 1];
       // Of those that start together the next to end is the tightest.
-      const best = shorter(byEnd.shortest(interval.end), together[i + 1]);
-      if (best === undefined) return;
-      for (const { node } of interval.nodes) outer.set(node, best);
-    });
-    for (const interval of together) byEnd.add(interval);
-    from = to;
+      const beside = next?.start === start ? next : undefined;
+      const best = shorter(byEnd.shortest(interval.end), beside);
+      for (const node of interval.nodes) outer[node.place] = best;
+    }
+    for (; from < to; from++) {
+      const interval = intervals[from];
+      if (interval !== undefined) byEnd.add(interval);
+    }
   }
   return outer;
 }
@@ -82,7 +91,7 @@ function shorter(a: Interval | undefined, b: Interval | undefined): Interval | u
 }
 
 function rangeOf({ start, end, nodes }: Interval): Range {
-  return { end, length: end - start, rank: nodes[0]?.rank ?? 0 };
+  return { end, length: end - start, rank: nodes[0]?.place ?? 0 };
 }
 
 type Search = (inner: GrowingNode, allowed: (node: GrowingNode) => boolean) => GrowingNode | null;
@@ -120,11 +129,11 @@ function look(
   if (interval === undefined) return;
   const length = interval.end - interval.start;
   if (length <= inner.end - inner.start) return;
-  const found = interval.nodes.find(({ node }) => node !== inner && allowed(node));
-  if (found === undefined || !isBetter({ length, rank: found.rank }, best)) return;
-  best.node = found.node;
+  const found = interval.nodes.find((node) => node !== inner && allowed(node));
+  if (found === undefined || !isBetter({ length, rank: found.place }, best)) return;
+  best.node = found;
   best.length = length;
-  best.rank = found.rank;
+  best.rank = found.place;
 }
 
 function isBetter(a: Omit<Range, "end">, b: Omit<Range, "end">): boolean {
@@ -132,14 +141,13 @@ function isBetter(a: Omit<Range, "end">, b: Omit<Range, "end">): boolean {
 }
 
 function intervalsOf(nodes: readonly GrowingNode[]): Interval[] {
-  const ranked = nodes.map((node, rank) => ({ node, rank }));
-  ranked.sort((a, b) => a.node.start - b.node.start || a.node.end - b.node.end || a.rank - b.rank);
+  const ordered = nodes.toSorted((a, b) => a.start - b.start || a.end - b.end);
   const intervals: Interval[] = [];
-  for (const item of ranked) {
-    const { start, end } = item.node;
+  for (const node of ordered) {
+    const { start, end } = node;
     const last = intervals.at(-1);
-    if (last?.start === start && last.end === end) last.nodes.push(item);
-    else intervals.push({ start, end, nodes: [item] });
+    if (last?.start === start && last.end === end) last.nodes.push(node);
+    else intervals.push({ start, end, nodes: [node] });
   }
   return intervals;
 }

@@ -28,20 +28,21 @@ export type GrowingNode = Omit<TraceNode, "place" | "parent" | "children" | "mov
 };
 
 /** Each span once, whatever was sent twice. */
-export function distinctSpans(spans: readonly SpanKept[]): SpanKept[] {
+export function distinctSpans(spans: readonly SpanKept[]): readonly SpanKept[] {
   const byId = new Map<string, SpanKept>();
   for (const span of spans) {
     const kept = byId.get(span.span_id);
     byId.set(span.span_id, kept === undefined ? span : sameOrFirst(kept, span));
   }
-  return [...byId.values()];
+  return byId.size === spans.length ? spans : [...byId.values()];
 }
 
 /**
  * The order of things that happened: by sequence id when every one has its own, since no clock can
  * disturb that; else by aligned start, then span id.
  */
-export function inOrder<T extends TimedSpan>(spans: readonly T[]): T[] {
+export function inOrder<T extends TimedSpan>(spans: readonly T[]): readonly T[] {
+  if (isNumberedInOrder(spans)) return spans;
   const numbers = new Set(spans.map(({ span }) => span.sequence_id));
   const numbered = !numbers.has(null) && numbers.size === spans.length;
   return spans.toSorted((a, b) =>
@@ -51,15 +52,24 @@ export function inOrder<T extends TimedSpan>(spans: readonly T[]): T[] {
   );
 }
 
+/** What most traces are, and found out without making anything. */
+function isNumberedInOrder(spans: readonly TimedSpan[]): boolean {
+  let before = -Infinity;
+  for (const { span } of spans) {
+    const at = span.sequence_id;
+    if (at === null || at <= before) return false;
+    before = at;
+  }
+  return true;
+}
+
 /**
  * The tree of spans with different ids (reference/v0.3-behaviour.md, 3.1), children in the order
  * given. Parents that never came have stand-ins over all of their children, several roots a
  * `virtual-root`. Spans whose parents form a circle are under the first of it: none is lost.
  */
 export function treeOf(spans: readonly TimedSpan[]): GrowingNode | null {
-  const nodes = new Map<string, GrowingNode>();
-  for (const timed of spans) nodes.set(timed.span.span_id, nodeOf(timed));
-  const { roots, absent } = linked(nodes);
+  const { roots, absent } = linked(spans.map(nodeOf));
   for (const [id, children] of absent) {
     roots.push(standIn(id, "agentlightning.virtual", children));
   }
@@ -74,19 +84,21 @@ type Linked = {
   readonly absent: Map<string, GrowingNode[]>;
 };
 
-function linked(nodes: ReadonlyMap<string, GrowingNode>): Linked {
+function linked(nodes: readonly GrowingNode[]): Linked {
   const roots: GrowingNode[] = [];
   const absent = new Map<string, GrowingNode[]>();
-  const cut = firstsOfCircles(nodes);
-  for (const node of nodes.values()) {
+  const byId = new Map<string, GrowingNode>();
+  for (const node of nodes) byId.set(node.id, node);
+  for (const node of nodes) {
     const parentId = node.span?.parent_id ?? null;
-    const parent = parentId === null ? undefined : nodes.get(parentId);
-    if (parentId === null || cut.has(node)) roots.push(node);
-    else if (parent === undefined) listUnder(absent, parentId).push(node);
-    else {
-      node.parent = parent;
-      parent.children.push(node);
-    }
+    node.parent = parentId === null ? null : (byId.get(parentId) ?? null);
+  }
+  for (const first of firstsOfCircles(nodes)) first.parent = null;
+  for (const node of nodes) {
+    const parentId = node.span?.parent_id ?? null;
+    if (node.parent !== null) node.parent.children.push(node);
+    else if (parentId === null || byId.has(parentId)) roots.push(node);
+    else listUnder(absent, parentId).push(node);
   }
   return { roots, absent };
 }
@@ -146,41 +158,30 @@ function listUnder(lists: Map<string, GrowingNode[]>, id: string): GrowingNode[]
   return list;
 }
 
-/** Of the spans that are their own ancestors the first of each circle. */
-function firstsOfCircles(nodes: ReadonlyMap<string, GrowingNode>): Set<GrowingNode> {
-  const firsts = new Set<GrowingNode>();
-  const ordered = [...nodes.values()];
-  ordered.forEach((node, i) => {
+/** Of the nodes that are their own ancestors the first of each circle. */
+function firstsOfCircles(nodes: readonly GrowingNode[]): GrowingNode[] {
+  const firsts: GrowingNode[] = [];
+  nodes.forEach((node, i) => {
     node.place = i;
   });
   /** By place: number of the walk up that came by first, 0 when none did. */
-  const walks = new Int32Array(ordered.length);
-  ordered.forEach((start, i) => {
+  const walks = new Int32Array(nodes.length);
+  nodes.forEach((start, i) => {
     const walk = i + 1;
-    let node: GrowingNode | undefined = start;
-    while (node !== undefined && walks[node.place] === 0) {
+    let node: GrowingNode | null = start;
+    while (node !== null && walks[node.place] === 0) {
       walks[node.place] = walk;
-      node = parentOf(nodes, node);
+      node = node.parent;
     }
-    if (node !== undefined && walks[node.place] === walk) firsts.add(firstOfCircle(nodes, node));
+    if (node !== null && walks[node.place] === walk) firsts.push(firstOfCircle(node));
   });
   return firsts;
 }
 
-function firstOfCircle(nodes: ReadonlyMap<string, GrowingNode>, member: GrowingNode): GrowingNode {
+function firstOfCircle(member: GrowingNode): GrowingNode {
   let first = member;
-  let node = parentOf(nodes, member);
-  while (node !== undefined && node !== member) {
+  for (let node = member.parent; node !== null && node !== member; node = node.parent) {
     if (node.place < first.place) first = node;
-    node = parentOf(nodes, node);
   }
   return first;
-}
-
-function parentOf(
-  nodes: ReadonlyMap<string, GrowingNode>,
-  { span }: GrowingNode,
-): GrowingNode | undefined {
-  const id = span?.parent_id ?? null;
-  return id === null ? undefined : nodes.get(id);
 }
