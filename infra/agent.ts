@@ -1,4 +1,3 @@
-import { Histogram } from "prom-client";
 import type { Exporter } from "../producers/agent/exporter.ts";
 import { projectIn } from "../producers/agent/gateway-url.ts";
 import {
@@ -88,7 +87,7 @@ export function createKafkaExporter(options: KafkaExporterOptions): Exporter {
   const { registryUrl, registryAuth } = options;
   const codec = createCodec(createRegistryClient({ url: registryUrl, ...registryAuth }, logger));
   const appender = createAppender(createKafkaClient(settingsOf(options), logger));
-  const append = createAppend(codec, appender, { recordBytes: unregistered() });
+  const append = createAppend(codec, appender);
   const { project } = options;
   const exporter = createLogExporter({ append, ...(project === undefined ? {} : { project }) });
   return {
@@ -138,16 +137,6 @@ function settingsOf(options: KafkaExporterOptions): KafkaSettings {
     ...(ssl === undefined ? {} : { ssl }),
     ...(sasl === undefined ? {} : { sasl }),
   };
-}
-
-/** Sizes are the roles' metric; an agent's process has a registry of its own, or none. */
-function unregistered(): Histogram<"topic"> {
-  return new Histogram({
-    name: "lightning_record_bytes",
-    help: "Size of records written",
-    labelNames: ["topic"],
-    registers: [],
-  });
 }
 
 function checkAddresses({ brokers, registryUrl }: KafkaExporterOptions): void {

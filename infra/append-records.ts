@@ -3,7 +3,6 @@ import type { Codec } from "../schemas/codec.ts";
 import { LightningError } from "../schemas/errors.ts";
 import { maxValueBytes } from "../schemas/topics.ts";
 import type { Appender, Written } from "./kafka/append.ts";
-import type { Metrics } from "./metrics.ts";
 
 /** As `Append`, and says where each record stands. */
 export type AppendAt = (records: readonly Produced[]) => Promise<readonly Written[]>;
@@ -17,15 +16,10 @@ export function createAppend(...parts: Parameters<typeof createAppendAt>): Appen
 }
 
 /** Records of ours onto the log: encodes, refuses what the topic would, shares requests. */
-export function createAppendAt(
-  codec: Codec,
-  appender: Appender,
-  metrics: Pick<Metrics, "recordBytes">,
-): AppendAt {
+export function createAppendAt(codec: Codec, appender: Appender): AppendAt {
   return async (records) => {
     const outgoing = records.map((record) => {
       const value = codec.encode(record.topic, record);
-      metrics.recordBytes.observe({ topic: record.topic }, value.length);
       if (value.length > maxValueBytes) {
         throw new LightningError(
           "too-large",

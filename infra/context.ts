@@ -38,7 +38,7 @@ export function createContext(values: Values, role: string): Context {
     codec,
     metrics,
     appender,
-    append: createAppend(codec, appender, metrics),
+    append: createAppend(codec, appender),
     faults: createFaults(faultSpec(values)),
     acceptDataLoss: values.LIGHTNING_ACCEPT_DATA_LOSS,
     close: () => appender.close(),

@@ -112,8 +112,8 @@ test("a span of an open transaction is seen when that commits, and holds nobody 
 });
 
 test("the producer tells of every record where it stands", async () => {
-  const { codec, appender, metrics } = stack.context;
-  const append = createAppendAt(codec, appender, metrics);
+  const { codec, appender } = stack.context;
+  const append = createAppendAt(codec, appender);
   const asked = Array.from({ length: 40 }, (_, i) => {
     const one = { rollout_id: `placed-${i}`, attempt: { attempt_id: "at", status: "" } };
     return [recorded(one, "1"), recorded(one, "2")];

@@ -42,7 +42,7 @@ export async function startGatewayFolds(
   const [spans, history] = await Promise.all([
     foldSpans(
       context,
-      createAppendAt(context.codec, context.appender, context.metrics),
+      createAppendAt(context.codec, context.appender),
       {
         memoryBytes: values.LIGHTNING_SPAN_MEMORY_MB * 1024 * 1024,
         deadlineMs,

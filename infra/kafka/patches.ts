@@ -8,6 +8,7 @@ import { decompress as unzstd } from "fzstd";
 import { compressFrame, compressFrameSync, decompressFrame, decompressFrameSync } from "lz4-napi";
 import { compress as snappyCompress, uncompress as snappyUncompress } from "snappy";
 import { LightningError } from "../../schemas/errors.ts";
+import { partitionByKey } from "./partitioner.ts";
 import { type BatchHead, type BatchRecord, encodeBatch, encodeRecords } from "./record-batch.ts";
 import { decodeRecordSet, isRecordSet } from "./record-set.ts";
 
@@ -258,6 +259,7 @@ function endOfBatches({ buffer, offset }: Decoder): number | undefined {
 }
 
 // Before the client itself is loaded, which keeps what it finds.
+replaceModule("kafkajs/src/producer/partitioners/default", partitionByKey);
 groupInOnePass();
 growWithoutZeroes();
 encodeBatchesAtOnce();

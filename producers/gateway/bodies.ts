@@ -32,7 +32,7 @@ export async function readBody(
 ): Promise<Buffer> {
   const name = (encoding ?? "identity").trim().toLowerCase();
   if (name === "identity" || name === "") {
-    return collect(sent(payload), limits.compressed, "body");
+    return collectSent(payload, limits.compressed);
   }
   const create = Object.hasOwn(decompressors, name) ? decompressors[name] : undefined;
   if (create === undefined) {
@@ -43,6 +43,33 @@ export async function readBody(
     );
   }
   return decompress(payload, create(), name, limits);
+}
+
+/**
+ * As `collect` of `sent`, with listeners: an iterator of a stream, its promises and its watching for
+ * the end cost 40 µs a request, and almost every request comes here.
+ */
+function collectSent(payload: Readable, limit: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const settle = (done: () => void): void => {
+      payload.off("data", onData).off("end", onEnd).off("error", onCut).off("close", onCut);
+      done();
+    };
+    const onData = (chunk: Buffer): void => {
+      size += chunk.length;
+      chunks.push(chunk);
+      if (size <= limit) return;
+      settle(() => reject(tooLarge("body", limit)));
+      // Left as it is: the answer still has to go out, whatever becomes of the sender.
+      payload.on("error", () => undefined).pause();
+    };
+    const onEnd = (): void => settle(() => resolve(joined(chunks, size)));
+    const onCut = (cause?: Error): void => settle(() => reject(cutShort(cause)));
+    if (payload.destroyed) return onCut(payload.errored ?? undefined);
+    payload.on("data", onData).on("end", onEnd).on("error", onCut).on("close", onCut);
+  });
 }
 
 async function decompress(
@@ -97,6 +124,10 @@ async function collect(
     if (size > limit) throw tooLarge(what, limit);
     chunks.push(chunk);
   }
+  return joined(chunks, size);
+}
+
+function joined(chunks: readonly Buffer[], size: number): Buffer {
   const [first] = chunks;
   return chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, size);
 }
@@ -111,9 +142,13 @@ async function* sent(payload: Readable): AsyncGenerator<Buffer, void, void> {
   try {
     yield* unfinished(payload);
   } catch (cause) {
-    const message = "body is cut short: the connection closed";
-    throw new LightningError("request-invalid", message, { cause, field: "body" });
+    throw cutShort(cause);
   }
+}
+
+function cutShort(cause: unknown): LightningError {
+  const message = "body is cut short: the connection closed";
+  return new LightningError("request-invalid", message, { cause, field: "body" });
 }
 
 function drained(into: Transform): Promise<void> {

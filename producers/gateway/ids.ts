@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, randomFillSync } from "node:crypto";
 import { LightningError } from "../../schemas/errors.ts";
 
 /** Longest id of a rollout, attempt, group, worker, request or resource set, characters. */
@@ -32,11 +32,21 @@ export function checkId(id: string, field: string): string {
  * same thing again; random otherwise.
  */
 export function hexId(digits: number, seeds: readonly string[] | null): string {
-  if (seeds === null)
-    return randomBytes(Math.ceil(digits / 2))
-      .toString("hex")
-      .slice(0, digits);
+  if (seeds === null) return randomHex(Math.ceil(digits / 2)).slice(0, digits);
   const hash = createHash("sha256");
   for (const seed of seeds) hash.update(`${seed.length}:${seed}`);
   return hash.digest("hex").slice(0, digits);
+}
+
+const drawn = Buffer.alloc(4096);
+let used = drawn.length;
+
+/** Drawn many at a time: asking the system's generator costs as much as hundreds of its bytes. */
+function randomHex(bytes: number): string {
+  if (used + bytes > drawn.length) {
+    randomFillSync(drawn);
+    used = 0;
+  }
+  used += bytes;
+  return drawn.toString("hex", used - bytes, used);
 }

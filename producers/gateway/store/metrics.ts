@@ -37,6 +37,18 @@ const storeMethods: Readonly<Record<string, string>> = {
   "POST /waits/rollouts": "wait_for_rollouts",
 };
 
+/** Every route once: there are some fifty, so this is bounded. */
+const paths = new Map<string, string | null>();
+
+/** A route's path as the reference writes it; null: not one of those it counts. */
+function pathOf(url: string): string | null {
+  const known = paths.get(url);
+  if (known !== undefined) return known;
+  const path = counted.test(url) ? url.replace(/:(\w+)/g, "{$1}") : null;
+  paths.set(url, path);
+  return path;
+}
+
 /** Counts a request under the reference's names: paths with ids as `{rollout_id}`. */
 export function countAsReference(
   metrics: Metrics,
@@ -44,8 +56,8 @@ export function countAsReference(
   reply: FastifyReply,
 ): void {
   const { url } = request.routeOptions;
-  if (url === undefined || !counted.test(url)) return;
-  const path = url.replace(/:(\w+)/g, "{$1}");
+  const path = url === undefined ? null : pathOf(url);
+  if (url === undefined || path === null) return;
   const status = reply.raw.writableEnded ? String(reply.statusCode) : clientLeft;
   const labels = { path, method: request.method, status };
   const seconds = reply.elapsedTime / 1000;

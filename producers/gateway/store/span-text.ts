@@ -95,9 +95,20 @@ function readable(text: string): string | null {
   return items.length === 0 || (plain && same) ? text : quoted(text);
 }
 
-/** The name and its colon; records keep `__proto__` under another name. */
+const mostNames = 4096;
+const longestName = 64;
+const names = new Map<string, string>([["__proto__.", '"__proto__":']]);
+
+/**
+ * The name and its colon; records keep `__proto__` under another name. Names of attributes come again
+ * with every span.
+ */
 function nameText(name: string): string {
-  return name === "__proto__." ? '"__proto__":' : `${quoted(name)}:`;
+  const known = names.get(name);
+  if (known !== undefined) return known;
+  const text = `${quoted(name)}:`;
+  if (names.size < mostNames && name.length <= longestName) names.set(name, text);
+  return text;
 }
 
 /** A packed list; empty when a producer beside the gateway wrote bytes that are none. */
