@@ -52,19 +52,22 @@ const silent: Choice = {
 
 /** Everything the model generated, in the order of the choices. */
 function choicesOf(parts: CallParts): readonly Choice[] {
-  const indexes = new Set([...parts.completions.keys(), ...parts.responseIds.keys()]);
-  return [...indexes]
-    .sort((a, b) => a - b)
-    .map((index) => {
-      const ids = parts.responseIds.get(index) ?? noBytes;
-      const message = parts.completions.get(index);
-      return {
-        completion: message === undefined ? silent.completion : JSON.stringify(message),
-        response_ids: ids,
-        logprobs: packLogprobs(parts.logprobs.get(index) ?? [], ids.length / 4),
-        finish_reason: parts.finishReasons.get(index) ?? null,
-      };
-    });
+  const { completions, responseIds } = parts;
+  const indexes = [...completions.keys()];
+  for (const index of responseIds.keys()) if (!completions.has(index)) indexes.push(index);
+  if (indexes.length > 1) indexes.sort((a, b) => a - b);
+  return indexes.map((index) => choiceAt(parts, index));
+}
+
+function choiceAt(parts: CallParts, index: number): Choice {
+  const ids = parts.responseIds.get(index) ?? noBytes;
+  const message = parts.completions.get(index);
+  return {
+    completion: message === undefined ? silent.completion : JSON.stringify(message),
+    response_ids: ids,
+    logprobs: packLogprobs(parts.logprobs.get(index) ?? [], ids.length / 4),
+    finish_reason: parts.finishReasons.get(index) ?? null,
+  };
 }
 
 /** Float32 per action token; nothing when a value is missing or the count is not that of the ids. */

@@ -1,7 +1,14 @@
 import type { SpanRecorded } from "../../schemas/types.ts";
-import { idsOf, jsonOf, objectOf, textOf } from "./attributes.ts";
+import { idsAt, jsonAt, objectOf, textOf } from "./attributes.ts";
 import { readBodies, readEventOutcome } from "./bodies.ts";
-import { type CallNames, type CallParts, mergeParts, noParts, readNames } from "./call-parts.ts";
+import {
+  type CallNames,
+  type CallParts,
+  mergeParts,
+  noNames,
+  noParts,
+  readNames,
+} from "./call-parts.ts";
 import {
   fieldsMessage,
   listedChoices,
@@ -20,6 +27,7 @@ import { vercelChoice } from "./vercel.ts";
 
 const operationInput = "agentlightning.operation.input";
 const operationOutput = "agentlightning.operation.output";
+const outputObject = `${operationOutput}.object`;
 
 /** Attributes that say what kind of request it was. */
 const kindNames = ["gen_ai.request.type", "llm.request.type", "gen_ai.operation.name"];
@@ -44,6 +52,7 @@ export type CallConvention = {
  * what Agent Lightning and our proxy put beside them.
  */
 const genAiNames: CallNames = {
+  ...noNames,
   responseId: ["gen_ai.response.id"],
   model: ["gen_ai.response.model", "gen_ai.request.model"],
   policyVersion: ["lightning.policy.version"],
@@ -74,6 +83,7 @@ const genAiNames: CallNames = {
 
 /** https://arize-ai.github.io/openinference/spec/attributes/semantic-conventions.html */
 const openInferenceNames: CallNames = {
+  ...noNames,
   model: ["llm.model_name"],
   finishReasons: ["llm.finish_reason"],
   promptTokens: ["llm.token_count.prompt"],
@@ -86,6 +96,7 @@ const openInferenceNames: CallNames = {
 
 /** https://ai-sdk.dev/docs/ai-sdk-core/telemetry; the names before 4.0 and 5.0 come second. */
 const vercelNames: CallNames = {
+  ...noNames,
   responseId: ["ai.response.id"],
   model: ["ai.response.model", "ai.model.id"],
   finishReasons: ["ai.response.finishReason", "ai.finishReason"],
@@ -108,7 +119,7 @@ export const callConventions: readonly CallConvention[] = [
     reads: [
       (span) => readBodies(nestedAt(span, "request"), nestedAt(span, "response")),
       readEventOutcome,
-      names({ model: ["model"], policyVersion: ["model_version"] }),
+      names({ ...noNames, model: ["model"], policyVersion: ["model_version"] }),
     ],
   },
   {
@@ -122,7 +133,7 @@ export const callConventions: readonly CallConvention[] = [
     by: "LiteLLM, what it was asked",
     spans: /^litellm_request$/,
     detects: (span) =>
-      span.name === "litellm_request" && (generates(span) || kindsOf(span).length === 0),
+      span.name === "litellm_request" && (generates(span) || textOf(span, kindNames) === null),
     reads: [],
   },
   {
@@ -163,7 +174,7 @@ export const callConventions: readonly CallConvention[] = [
     by: "agents that write token ids themselves",
     attributes: ["prompt_token_ids"],
     detects: (span) =>
-      idsOf(span, ["prompt_token_ids"]) !== null && idsOf(span, ["response_token_ids"]) !== null,
+      idsAt(span, "prompt_token_ids") !== null && idsAt(span, "response_token_ids") !== null,
     reads: [],
   },
 ];
@@ -180,7 +191,10 @@ export const isNamedAsCall = remembered((name) =>
 
 /** What a span says about its call by one row of the table. */
 export function readConvention(convention: CallConvention, span: SpanRecorded): CallParts {
-  return [...convention.reads, genAi].map((read) => read(span)).reduce(mergeParts);
+  const [first, ...others] = convention.reads;
+  if (first === undefined) return genAi(span);
+  const said = others.reduce((parts, read) => mergeParts(parts, read(span)), first(span));
+  return mergeParts(said, genAi(span));
 }
 
 /** Kinds of request that make the model say something; embeddings and tools do not. */
@@ -203,19 +217,13 @@ function names(of: CallNames): (span: SpanRecorded) => CallParts {
   return (span) => readNames(of, span);
 }
 
-function kindsOf(span: SpanRecorded): readonly string[] {
-  return kindNames.flatMap((name) => textOf(span, [name]) ?? []);
-}
-
-function generates(span: SpanRecorded): boolean {
-  return kindsOf(span).some((kind) => generating.has(kind));
+function generates({ attributes }: SpanRecorded): boolean {
+  return kindNames.some((name) => generating.has(attributes.strings[name] ?? ""));
 }
 
 function isWeaveCall(span: SpanRecorded): boolean {
-  const { strings } = span.attributes;
-  if (/^(?:chat\.completion|text_completion)$/.test(strings[`${operationOutput}.object`] ?? "")) {
-    return true;
-  }
+  const object = span.attributes.strings[outputObject];
+  if (object === "chat.completion" || object === "text_completion") return true;
   const named = span.name.includes("openai.chat.completion");
   return named && nestedAt(span, operationOutput) !== undefined;
 }
@@ -242,9 +250,9 @@ function readRawRequest(span: SpanRecorded): CallParts {
 
 /** OpenInference's `input.value` and `output.value` are the bodies when they are JSON. */
 function readValues(span: SpanRecorded): CallParts {
-  const response = objectOf(jsonOf(span, ["output.value"]));
+  const response = objectOf(jsonAt(span, "output.value"));
   return response !== null && "choices" in response
-    ? readBodies(jsonOf(span, ["input.value"]), response)
+    ? readBodies(jsonAt(span, "input.value"), response)
     : noParts;
 }
 
