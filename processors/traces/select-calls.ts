@@ -218,11 +218,20 @@ function toolCallsByParent(spans: readonly SpanKept[]): Map<string, SpanKept[]> 
   return children;
 }
 
-/** AgentOps keeps the tool calls a model asked for as child spans: without them the action is empty. */
+/**
+ * AgentOps keeps the tool calls a model asked for as child spans: without them the action is empty.
+ * The texts are put together as they are; to read and write them again costs as much as all else.
+ */
 function withToolCalls(call: Call, tools: readonly SpanKept[]): Call {
-  if (tools.length === 0) return call;
-  const message = objectOf(parsed(call.completion));
-  if (message === null || "tool_calls" in message) return call;
-  const calls = tools.map(({ tool }) => parsed(tool ?? "null"));
-  return { ...call, completion: JSON.stringify({ ...message, tool_calls: calls }) };
+  const { completion } = call;
+  if (tools.length === 0 || !completion.startsWith("{") || hasToolCalls(completion)) return call;
+  const calls = `"tool_calls":[${tools.map(({ tool }) => tool ?? "null").join()}]}`;
+  const before = completion === "{}" ? "{" : `${completion.slice(0, -1)},`;
+  return { ...call, completion: before + calls };
+}
+
+function hasToolCalls(completion: string): boolean {
+  return (
+    completion.includes('"tool_calls"') && "tool_calls" in (objectOf(parsed(completion)) ?? {})
+  );
 }
