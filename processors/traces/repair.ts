@@ -41,8 +41,8 @@ function onlyChild({ children }: GrowingNode): GrowingNode | null {
 }
 
 function adoptChildren(parent: GrowingNode): void {
-  const tightest = enclosing(preOrder(parent).slice(1));
-  const children = [...parent.children];
+  const { children } = parent;
+  const tightest = enclosing(preOrder(parent).slice(1), children);
   const topOf = topsBelow(parent);
   let left = children.length;
   for (const child of children) {
