@@ -62,10 +62,6 @@ export function readTracerTrace(
   if (root === null) throw new LightningError("record-invalid", "spans: there are none");
   if (config.selection.repair) reading.repair(root);
   const nodes = placed(root);
-  const of = ({ span_id }: SpanKept): SpanRecorded[] => {
-    const span = recorded.get(span_id);
-    return span === undefined ? [] : [span];
-  };
   const { found, omitted } = findCalls(nodes, recorded, config);
   const calls = reading.arrange(found);
   const rewards = inOrder(ordered.filter(({ span }) => span.reward !== null));
@@ -81,9 +77,9 @@ export function readTracerTrace(
     const final = i === calls.length - 1 ? config.finalReward : null;
     const reward = final ?? weighAll(own, config.selection.reward_weights);
     const triplet = { ...call.triplet, reward };
-    return { span: call.recorded, triplet, rewardSpans: own.flatMap(of) };
+    return { span: call.recorded, triplet, rewardSpans: recordedOf(own, recorded) };
   });
-  return { root, calls: matched, omitted, unmatched: unmatched.flatMap(of) };
+  return { root, calls: matched, omitted, unmatched: recordedOf(unmatched, recorded) };
 }
 
 /** The triplets alone. */
@@ -102,6 +98,13 @@ function distinct(spans: readonly SpanRecorded[]): Map<string, SpanRecorded> {
     byId.set(span.span_id, known === undefined ? span : sameOrFirst(known, span));
   }
   return byId;
+}
+
+function recordedOf(
+  spans: readonly SpanKept[],
+  recorded: ReadonlyMap<string, SpanRecorded>,
+): SpanRecorded[] {
+  return spans.flatMap(({ span_id }) => recorded.get(span_id) ?? []);
 }
 
 function timedCall(call: FoundCall): TimedSpan & { readonly call: FoundCall } {

@@ -4,6 +4,11 @@ import { numberOf, textOf } from "./attributes.ts";
 import { type CallParts, finite } from "./call-parts.ts";
 import { callConventions, readConvention } from "./conventions.ts";
 
+/** Whether a span is an LLM call of a known convention: {@link readCall} finds one. */
+export function isCall(span: SpanRecorded): boolean {
+  return callConventions.some((row) => row.detects(span));
+}
+
 /**
  * The LLM call a span is, or null. A call that failed without generating anything is one with an
  * error: there is no action to learn from, but somebody may ask what became of it.
