@@ -3,6 +3,7 @@ import type { Call, Choice, SpanRecorded } from "../../schemas/types.ts";
 import { numberOf, textOf } from "./attributes.ts";
 import { type CallParts, finite } from "./call-parts.ts";
 import { callConventions, readConvention } from "./conventions.ts";
+import { messagesText, messageText } from "./message-text.ts";
 
 /** Whether a span is an LLM call of a known convention: {@link readCall} finds one. */
 export function isCall(span: SpanRecorded): boolean {
@@ -28,7 +29,7 @@ function callOf(span: SpanRecorded, parts: CallParts): Call {
     response_id: parts.responseId,
     model: parts.model ?? "",
     policy_version: parts.policyVersion,
-    messages: JSON.stringify(parts.messages),
+    messages: messagesText(parts.messages),
     completion,
     tools: parts.tools.length > 0 ? JSON.stringify(parts.tools) : null,
     prompt_ids: promptIds,
@@ -68,7 +69,7 @@ function choiceAt(parts: CallParts, index: number): Choice {
   const ids = parts.responseIds.get(index) ?? noBytes;
   const message = parts.completions.get(index);
   return {
-    completion: message === undefined ? silent.completion : JSON.stringify(message),
+    completion: message === undefined ? silent.completion : messageText(message),
     response_ids: ids,
     logprobs: packLogprobs(parts.logprobs.get(index) ?? [], ids.length / 4),
     finish_reason: parts.finishReasons.get(index) ?? null,

@@ -41,6 +41,12 @@ type Candidate = {
   readonly above: Surroundings;
 };
 
+/** Copies of one call each. */
+type Groups = {
+  readonly all: Candidate[][];
+  readonly byResponse: Map<string, Candidate[]>;
+};
+
 type Found = { readonly copies: readonly Candidate[][]; readonly omitted: Omission[] };
 
 /**
@@ -79,7 +85,7 @@ function findCalls(
   toolsOf: ReadonlyMap<string, readonly SpanKept[]>,
   selection: Selection,
 ): Found {
-  const groups = new Map<string, Candidate[]>();
+  const groups: Groups = { all: [], byResponse: new Map() };
   const omitted: Omission[] = [];
   const rowOf = agentRows(selection.agents);
   const wanted = selection.calls === null ? null : searchFor(selection.calls, "selection.calls");
@@ -104,14 +110,16 @@ function findCalls(
     }
     below.push(belowNode(node, above, group, rowOf));
   }
-  return { copies: [...groups.values()], omitted };
+  return { copies: groups.all, omitted };
 }
 
-function groupOf(groups: Map<string, Candidate[]>, { span, call, above }: Candidate): Candidate[] {
-  if (call.response_id === null && above.within !== null) return above.within;
-  const key = call.response_id === null ? `span ${span.span_id}` : `id ${call.response_id}`;
-  const group = groups.get(key) ?? [];
-  groups.set(key, group);
+function groupOf({ all, byResponse }: Groups, { call, above }: Candidate): Candidate[] {
+  const { response_id } = call;
+  const known = response_id === null ? above.within : byResponse.get(response_id);
+  if (known !== null && known !== undefined) return known;
+  const group: Candidate[] = [];
+  all.push(group);
+  if (response_id !== null) byResponse.set(response_id, group);
   return group;
 }
 
