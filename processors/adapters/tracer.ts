@@ -3,8 +3,14 @@ import type { SpanKept, SpanRecorded } from "../../schemas/types.ts";
 import { onOneClock, type TimedSpan } from "../traces/clocks.ts";
 import { matchRewards } from "../traces/match-rewards.ts";
 import { repair } from "../traces/repair.ts";
-import { sameOrFirst } from "../traces/same-or-first.ts";
-import { type GrowingNode, inOrder, placed, type TraceNode, treeOf } from "../traces/tree.ts";
+import {
+  type GrowingNode,
+  inOrder,
+  placed,
+  spansById,
+  type TraceNode,
+  treeOf,
+} from "../traces/tree.ts";
 import { weighAll } from "../traces/weigh-rewards.ts";
 import { type FoundCall, findCalls, type TracerOmission } from "./find-calls.ts";
 import { lightSpan } from "./light-span.ts";
@@ -56,7 +62,7 @@ export function readTracerTrace(
   config: TracerConfig,
   reading: Reading = ours,
 ): TracerTrace {
-  const recorded = distinct(spans);
+  const recorded = spansById(spans);
   const ordered = reading.order([...recorded.values()].map(lightSpan));
   const root = treeOf(ordered);
   if (root === null) throw new LightningError("record-invalid", "spans: there are none");
@@ -89,15 +95,6 @@ export function tripletsOfTrace(
   reading: Reading = ours,
 ): Triplet[] {
   return readTracerTrace(spans, config, reading).calls.map(({ triplet }) => triplet);
-}
-
-function distinct(spans: readonly SpanRecorded[]): Map<string, SpanRecorded> {
-  const byId = new Map<string, SpanRecorded>();
-  for (const span of spans) {
-    const known = byId.get(span.span_id);
-    byId.set(span.span_id, known === undefined ? span : sameOrFirst(known, span));
-  }
-  return byId;
 }
 
 function recordedOf(
