@@ -22,16 +22,32 @@ export function enclosing(
     if (node !== undefined) node.place = i;
   }
   const intervals = intervalsOf(nodes);
-  const outer = tightestOf(intervals, nodes.length, inners);
+  const outer = inners.length > fewInners ? tightestOf(intervals, nodes.length, inners) : null;
   let search: Search | undefined;
   return (inner, allowed) => {
-    const tightest = outer[inner.place];
+    const tightest = outer === null ? tightestAround(inner, intervals) : outer[inner.place];
     if (tightest === undefined) return null;
     const found = tightest.nodes.find(allowed);
     if (found !== undefined) return found;
     search ??= searchIn(intervals);
     return search(inner, allowed);
   };
+}
+
+/** For so many a look at every interval each is done before an index is made. */
+const fewInners = 8;
+
+function tightestAround(
+  { start, end }: GrowingNode,
+  intervals: readonly Interval[],
+): Interval | undefined {
+  let best: Interval | undefined;
+  for (const each of intervals) {
+    if (each.start > start) break;
+    const isOwn = each.start === start && each.end === end;
+    if (each.end >= end && !isOwn) best = shorter(best, each);
+  }
+  return best;
 }
 
 /**

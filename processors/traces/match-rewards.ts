@@ -136,14 +136,14 @@ function giveInTurn<C extends RewardableCall>(
 }
 
 /** Calls waiting for a reward, by their places in a walk: a tree of earliest ends, in an array. */
-function openCalls(places: number): Float64Array {
+function openCalls(places: number): number[] {
   let size = 1;
   while (size < places) size *= 2;
-  return new Float64Array(2 * size).fill(Infinity);
+  return new Array<number>(2 * size).fill(Infinity);
 }
 
 /** The call at this place waits from its end on; with Infinity it waits no longer. */
-function wait(ends: Float64Array, place: number, end: number): void {
+function wait(ends: number[], place: number, end: number): void {
   let at = ends.length / 2 + place;
   ends[at] = end;
   for (at >>= 1; at > 0; at >>= 1) {
@@ -152,7 +152,7 @@ function wait(ends: Float64Array, place: number, end: number): void {
 }
 
 /** The last place whose call ended by then, which no longer waits; -1 when there is none. */
-function takeLast(ends: Float64Array, time: number): number {
+function takeLast(ends: number[], time: number): number {
   if ((ends[1] ?? Infinity) > time) return -1;
   const size = ends.length / 2;
   let at = 1;
