@@ -1,5 +1,5 @@
 import type { SpanKept, SpanRecorded } from "../../schemas/types.ts";
-import { readCall } from "../traces/calls.ts";
+import { isCall } from "../traces/calls.ts";
 import type { RewardableCall } from "../traces/match-rewards.ts";
 import type { OmissionReason } from "../traces/omissions.ts";
 import { type AgentRow, agentRows, searchFor } from "../traces/selection.ts";
@@ -58,7 +58,7 @@ export function findCalls(
   const omitted: TracerOmission[] = [];
   const seen = new Map<string, string>();
   const rowOf = agentRows(selection.agents);
-  const isCall = callTest(selection.calls);
+  const counts = callTest(selection.calls);
   /** By place of the node. */
   const below: Surroundings[] = [];
   const top = { agent: null, row: rowOf(null), reward: null, within: null };
@@ -66,7 +66,7 @@ export function findCalls(
     const above = (node.parent === null ? undefined : below[node.parent.place]) ?? top;
     const span = recorded.get(node.span?.span_id ?? "");
     let accepted = false;
-    if (node.span !== null && span !== undefined && isCall(span)) {
+    if (node.span !== null && span !== undefined && counts(span)) {
       const id = responseIdOf(span);
       const verdict = verdictOn(id, above, seen);
       accepted = verdict === null;
@@ -92,7 +92,7 @@ function omission(
 }
 
 function callTest(pattern: string | null): (span: SpanRecorded) => boolean {
-  if (pattern === null) return (span) => readCall(span) !== null;
+  if (pattern === null) return isCall;
   const found = searchFor(pattern, "config.llm_call_match");
   return ({ name }) => found(name);
 }

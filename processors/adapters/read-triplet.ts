@@ -9,6 +9,7 @@ const output = "agentlightning.operation.output";
 
 /** Where token ids are, as AgentOps and as Weave write them; the first that is there counts. */
 const promptIds = ["prompt_token_ids", `${output}.prompt_token_ids`];
+const responseIdNames = ["gen_ai.response.id", `${output}.id`];
 const responseIds = [
   "response_token_ids",
   `${output}.response_token_ids.0`,
@@ -18,7 +19,7 @@ const responseIds = [
 
 /** Id of the response, or null: what makes two spans the same call. */
 export function responseIdOf(span: SpanRecorded): string | null {
-  return textOf(span, ["gen_ai.response.id", `${output}.id`]);
+  return textOf(span, responseIdNames);
 }
 
 /** The triplet of a span, still without its reward (reference/v0.3-behaviour.md, 3.5). */
@@ -26,27 +27,24 @@ export function tripletOf(span: SpanRecorded, agent_name: string, policy: string
   const messages = nestedAt(span, "gen_ai.prompt") ?? nestedAt(span, `${input}.messages`) ?? null;
   const answer = nestedAt(span, "gen_ai.completion") ?? nestedAt(span, `${output}.choices`) ?? null;
   const logprobs = logprobsOf(span);
+  const response = { token_ids: idsOf(span, responseIds), raw_content: answer };
+  const metadata = {
+    request: nestedAt(span, "gen_ai.request") ?? without(nestedAt(span, input), ["messages"]),
+    response:
+      nestedAt(span, "gen_ai.response") ??
+      without(nestedAt(span, output), ["choices", "prompt_token_ids", "response_token_ids"]),
+    response_id: responseIdOf(span),
+    agent_name,
+  };
   return {
     prompt: {
       token_ids: idsOf(span, promptIds),
       raw_content: messages,
       image_urls: imageUrls(messages),
     },
-    response: {
-      token_ids: idsOf(span, responseIds),
-      raw_content: answer,
-      ...(logprobs !== undefined && { logprobs }),
-    },
+    response: logprobs === undefined ? response : { ...response, logprobs },
     reward: null,
-    metadata: {
-      request: nestedAt(span, "gen_ai.request") ?? without(nestedAt(span, input), ["messages"]),
-      response:
-        nestedAt(span, "gen_ai.response") ??
-        without(nestedAt(span, output), ["choices", "prompt_token_ids", "response_token_ids"]),
-      response_id: responseIdOf(span),
-      agent_name,
-      ...(policy !== "" && { policy }),
-    },
+    metadata: policy === "" ? metadata : { ...metadata, policy },
   };
 }
 
@@ -70,12 +68,10 @@ function idsOf({ attributes }: SpanRecorded, names: readonly string[]): readonly
 }
 
 /** Token ids (int32 little endian) as plain numbers, without a copy of the bytes in between. */
-function plainIds(packed: Uint8Array): number[] {
-  const ids = new Array<number>(packed.length >> 2);
-  for (let i = 0, at = 0; i < ids.length; i++, at += 4) {
-    const low = (packed[at] ?? 0) | ((packed[at + 1] ?? 0) << 8);
-    ids[i] = low | ((packed[at + 2] ?? 0) << 16) | ((packed[at + 3] ?? 0) << 24);
-  }
+function plainIds({ buffer, byteOffset, length }: Uint8Array): number[] {
+  const packed = new DataView(buffer, byteOffset, length);
+  const ids = new Array<number>(length >> 2);
+  for (let i = 0; i < ids.length; i++) ids[i] = packed.getInt32(i * 4, true);
   return ids;
 }
 
@@ -88,14 +84,16 @@ function logprobsOf({ attributes }: SpanRecorded): unknown {
 function imageUrls(messages: unknown): unknown[] {
   const items = itemsOf(messages);
   const listed = items.length > 0 || Array.isArray(messages) ? items : [messages];
-  return listed.flatMap((message) => {
+  const urls: unknown[] = [];
+  for (const message of listed) {
     const content = objectOf(message)?.content;
-    return listOf(typeof content === "string" ? listIn(content) : content).flatMap((part) => {
+    for (const part of listOf(typeof content === "string" ? listIn(content) : content)) {
       const { type, image_url } = objectOf(part) ?? {};
       const image = type === "image_url" ? objectOf(image_url) : null;
-      return image !== null && "url" in image ? [image.url] : [];
-    });
-  });
+      if (image !== null && "url" in image) urls.push(image.url);
+    }
+  }
+  return urls;
 }
 
 /** Most texts are no JSON, and a failed attempt to read one costs more than all else here. */

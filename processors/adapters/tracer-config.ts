@@ -26,6 +26,7 @@ const referenceFields: Readonly<Record<string, Field>> = {
 
 const ownFields = ["_skip_empty_token_spans", "final_reward"];
 const selectionFields = Object.keys(defaultSelection);
+const allowed = [...Object.keys(referenceFields), ...selectionFields, ...ownFields];
 
 /**
  * The config of the tracer adapter: the keys of the reference's `TracerTraceToTriplet`, those of a
@@ -37,7 +38,6 @@ export function parseTracerConfig(config: unknown): TracerConfig {
   const fields = objectOf(config);
   if (fields === null) throw invalid("config", config, "an object");
   const said: Record<string, unknown> = { calls: openAiCalls };
-  const allowed = [...Object.keys(referenceFields), ...selectionFields, ...ownFields];
   for (const [name, value] of Object.entries(fields)) {
     if (!allowed.includes(name)) {
       throw invalid("config", name, `one of the keys ${allowed.join(", ")}`);

@@ -3,8 +3,14 @@ import type { SpanKept, SpanRecorded } from "../../schemas/types.ts";
 import { onOneClock, type TimedSpan } from "../traces/clocks.ts";
 import { matchRewards } from "../traces/match-rewards.ts";
 import { repair } from "../traces/repair.ts";
-import { sameOrFirst } from "../traces/same-or-first.ts";
-import { type GrowingNode, inOrder, placed, type TraceNode, treeOf } from "../traces/tree.ts";
+import {
+  type GrowingNode,
+  inOrder,
+  placed,
+  spansById,
+  type TraceNode,
+  treeOf,
+} from "../traces/tree.ts";
 import { weighAll } from "../traces/weigh-rewards.ts";
 import { type FoundCall, findCalls, type TracerOmission } from "./find-calls.ts";
 import { lightSpan } from "./light-span.ts";
@@ -56,16 +62,12 @@ export function readTracerTrace(
   config: TracerConfig,
   reading: Reading = ours,
 ): TracerTrace {
-  const recorded = distinct(spans);
+  const recorded = spansById(spans);
   const ordered = reading.order([...recorded.values()].map(lightSpan));
   const root = treeOf(ordered);
   if (root === null) throw new LightningError("record-invalid", "spans: there are none");
   if (config.selection.repair) reading.repair(root);
   const nodes = placed(root);
-  const of = ({ span_id }: SpanKept): SpanRecorded[] => {
-    const span = recorded.get(span_id);
-    return span === undefined ? [] : [span];
-  };
   const { found, omitted } = findCalls(nodes, recorded, config);
   const calls = reading.arrange(found);
   const rewards = inOrder(ordered.filter(({ span }) => span.reward !== null));
@@ -81,9 +83,9 @@ export function readTracerTrace(
     const final = i === calls.length - 1 ? config.finalReward : null;
     const reward = final ?? weighAll(own, config.selection.reward_weights);
     const triplet = { ...call.triplet, reward };
-    return { span: call.recorded, triplet, rewardSpans: own.flatMap(of) };
+    return { span: call.recorded, triplet, rewardSpans: recordedOf(own, recorded) };
   });
-  return { root, calls: matched, omitted, unmatched: unmatched.flatMap(of) };
+  return { root, calls: matched, omitted, unmatched: recordedOf(unmatched, recorded) };
 }
 
 /** The triplets alone. */
@@ -95,13 +97,11 @@ export function tripletsOfTrace(
   return readTracerTrace(spans, config, reading).calls.map(({ triplet }) => triplet);
 }
 
-function distinct(spans: readonly SpanRecorded[]): Map<string, SpanRecorded> {
-  const byId = new Map<string, SpanRecorded>();
-  for (const span of spans) {
-    const known = byId.get(span.span_id);
-    byId.set(span.span_id, known === undefined ? span : sameOrFirst(known, span));
-  }
-  return byId;
+function recordedOf(
+  spans: readonly SpanKept[],
+  recorded: ReadonlyMap<string, SpanRecorded>,
+): SpanRecorded[] {
+  return spans.flatMap(({ span_id }) => recorded.get(span_id) ?? []);
 }
 
 function timedCall(call: FoundCall): TimedSpan & { readonly call: FoundCall } {

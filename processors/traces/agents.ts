@@ -37,6 +37,9 @@ export const agentConventions: readonly AgentConvention[] = [
   },
 ];
 
+/** Attributes of which a span that names its agent has one. */
+export const agentAttributes: readonly string[] = agentConventions.map((row) => row.attribute);
+
 /** Name of the agent this span belongs to, or null. */
 export function readAgent(span: SpanRecorded): string | null {
   for (const { attribute, when } of agentConventions) {

@@ -2,8 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { SpanKept } from "../../schemas/types.ts";
+import { readAgent } from "./agents.ts";
+import { readCall } from "./calls.ts";
 import { attributesOf, spanOf } from "./fixtures.ts";
+import { readLinks } from "./links.ts";
 import { readSpan } from "./read-span.ts";
+import { readReward } from "./rewards.ts";
+import { readTool } from "./tools.ts";
 
 const place = { partition: 0, offset: 0, timestamp: 0 };
 
@@ -48,6 +53,10 @@ const beginnings = [
   "value",
   "tool.name",
   "tool.parameters",
+  "agent.name",
+  "agentops.entity.output",
+  "ai.operationId",
+  "reward",
   "lightning.state.id",
 ];
 const ends = ["", "", ".0", ".1", ".0.role", ".0.content", ".0.message.content", ".0.tool_calls"];
@@ -145,6 +154,20 @@ test("no span is too odd to be read, and the order of its attributes says nothin
     { numRuns: 2000 },
   );
   assert.ok(calls > 500, `only ${calls} of the spans were calls`);
+});
+
+test("no reader finds what the names of a span do not hint at", () => {
+  fc.assert(
+    fc.property(anySpan, (fields) => {
+      const span = spanOf("s", 1, 2, fields);
+      const { call, tool, agent, links, ...kept } = readSpan(span, place);
+      const found = [readCall(span), readTool(span), readAgent(span), readLinks(span)];
+      assert.deepEqual([call, tool, agent, links], found);
+      const { reward, reward_name: name, rewards, invalid_reward: invalid } = kept;
+      assert.deepEqual({ reward, name, rewards, invalid }, readReward(span));
+    }),
+    { numRuns: 1000 },
+  );
 });
 
 test("reading takes time that grows with the attributes", () => {

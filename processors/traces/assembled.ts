@@ -57,12 +57,7 @@ export function assembledRecords(
     })),
     {
       type: "RolloutAssembled" as const,
-      value: {
-        ...closingOf(mark, trace, spans, writing),
-        steps: trace.calls.length,
-        omitted: reasons.length,
-        provenance: provenance(writing, first),
-      },
+      value: closingOf({ mark, trace, spans, omitted: reasons.length, writing, first }),
     },
   ];
 }
@@ -99,13 +94,20 @@ function selectionOf(text: string): ReadSelection {
   }
 }
 
-function closingOf(
-  mark: AttemptEnded,
-  { finalReward, unmatched }: Trace,
-  spans: readonly SpanKept[],
-  { markOffset, revision }: Writing,
-): Omit<RolloutAssembled, "steps" | "omitted" | "provenance"> {
-  const late = spans.filter(({ reward, offset }) => reward !== null && offset > markOffset);
+type Closing = {
+  readonly mark: AttemptEnded;
+  readonly trace: Trace;
+  readonly spans: readonly SpanKept[];
+  readonly omitted: number;
+  readonly writing: Writing;
+  /** Offset of the rollout's first span. */
+  readonly first: number;
+};
+
+/** Field by field, as the steps: to spread what has so many fields costs ten times as much. */
+function closingOf({ mark, trace, spans, omitted, writing, first }: Closing): RolloutAssembled {
+  const { calls, finalReward, unmatched } = trace;
+  const late = spans.filter((span) => span.reward !== null && span.offset > writing.markOffset);
   return {
     project: mark.project,
     rollout_id: mark.rollout_id,
@@ -127,14 +129,16 @@ function closingOf(
     invalid_rewards: invalidRewardsIn(spans),
     unmatched_rewards: unmatched.length,
     late_rewards: late.length,
-    revision,
+    revision: writing.revision,
     enqueued_at: mark.enqueued_at,
     ended_at: mark.ended_at,
     metadata: mark.metadata,
+    steps: calls.length,
+    omitted,
+    provenance: provenance(writing, first),
   };
 }
 
-/** Field by field: to spread a call into a record of so many fields costs ten times as much. */
 function stepOf(of: TracedCall, step_index: number, mark: AttemptEnded, at: Writing): StepRecorded {
   const { call } = of;
   return {

@@ -33,39 +33,40 @@ export function countOf(of: Attributed, names: readonly string[]): number | null
 }
 
 /** The first of these attributes that holds JSON, parsed: a nested value, or text that reads as one. */
-export function jsonOf({ attributes }: Attributed, names: readonly string[]): unknown {
+export function jsonOf(of: Attributed, names: readonly string[]): unknown {
   for (const name of names) {
-    const text = attributes.json[name] ?? attributes.strings[name];
-    const value = text === undefined ? undefined : parsed(text);
+    const value = jsonAt(of, name);
     if (value !== undefined) return value;
   }
   return undefined;
 }
 
+/** The same of one attribute. */
+export function jsonAt({ attributes }: Attributed, name: string): unknown {
+  const text = attributes.json[name] ?? attributes.strings[name];
+  return text === undefined ? undefined : parsed(text);
+}
+
 /** Token ids, int32 little endian, from the first of these attributes that is a list of integers. */
 export function idsOf(of: Attributed, names: readonly string[]): Uint8Array | null {
   for (const name of names) {
-    const packed = of.attributes.int_lists[name];
-    if (packed !== undefined && packed.length > 0 && packed.length % 4 === 0) return packed;
-    const ids = idsIn(of.attributes.json[name] ?? of.attributes.strings[name]);
+    const ids = idsAt(of, name);
     if (ids !== null) return ids;
   }
   return null;
+}
+
+/** The same of one attribute. */
+export function idsAt({ attributes }: Attributed, name: string): Uint8Array | null {
+  const packed = attributes.int_lists[name];
+  if (packed !== undefined && packed.length > 0 && packed.length % 4 === 0) return packed;
+  return idsIn(attributes.json[name] ?? attributes.strings[name]);
 }
 
 /** Token ids of a value that is a list of integers, or the text of one. */
 export function idsIn(value: unknown): Uint8Array | null {
   const list = structured(value);
   return Array.isArray(list) && list.length > 0 && list.every(isInt32) ? packInt32(list) : null;
-}
-
-/** The first of these attributes that is a list of numbers, whatever it was packed as. */
-export function numbersOf({ attributes }: Attributed, names: readonly string[]): number[] | null {
-  for (const name of names) {
-    const numbers = unpackedList(attributes, name) ?? jsonOf({ attributes }, [name]);
-    if (Array.isArray(numbers) && numbers.every((item) => typeof item === "number")) return numbers;
-  }
-  return null;
 }
 
 /** A packed list as numbers; undefined when there is none of that name. */

@@ -1,17 +1,20 @@
 import {
   type Attributed,
   countOf,
+  idsAt,
   idsIn,
   idsOf,
+  jsonAt,
   jsonOf,
   listOf,
   numberOf,
-  numbersOf,
   objectOf,
   textOf,
+  unpackedList,
 } from "./attributes.ts";
 import type { ChoiceReader, Message, MessageReader, Said } from "./messages.ts";
 import { readParts } from "./parts.ts";
+import { remembered } from "./remembered.ts";
 import type { ToolsReader } from "./tools.ts";
 
 /** What one way of writing says about an LLM call; null and empty: nothing. */
@@ -80,48 +83,68 @@ export function mergeParts(a: CallParts, b: CallParts): CallParts {
 
 /** Attribute names of one spelling; of a list the first that is there counts. */
 export type CallNames = {
-  readonly responseId?: readonly string[];
-  readonly model?: readonly string[];
-  readonly policyVersion?: readonly string[];
-  readonly promptIds?: readonly string[];
+  readonly responseId: readonly string[];
+  readonly model: readonly string[];
+  readonly policyVersion: readonly string[];
+  readonly promptIds: readonly string[];
   /** Those of choice n > 0 end in `.n`. */
-  readonly responseIds?: readonly string[];
+  readonly responseIds: readonly string[];
   /** The same. */
-  readonly logprobs?: readonly string[];
-  readonly finishReasons?: readonly string[];
-  readonly promptTokens?: readonly string[];
-  readonly completionTokens?: readonly string[];
-  readonly temperature?: readonly string[];
-  readonly topP?: readonly string[];
+  readonly logprobs: readonly string[];
+  readonly finishReasons: readonly string[];
+  readonly promptTokens: readonly string[];
+  readonly completionTokens: readonly string[];
+  readonly temperature: readonly string[];
+  readonly topP: readonly string[];
   /** Parameters of the request as JSON text: `temperature`, `top_p`. */
-  readonly parameters?: readonly string[];
+  readonly parameters: readonly string[];
   /** A system prompt beside the messages. */
-  readonly instructions?: readonly string[];
+  readonly instructions: readonly string[];
   /** The first that finds some counts. */
-  readonly messages?: readonly MessageReader[];
-  readonly completions?: readonly ChoiceReader[];
-  readonly tools?: readonly ToolsReader[];
+  readonly messages: readonly MessageReader[];
+  readonly completions: readonly ChoiceReader[];
+  readonly tools: readonly ToolsReader[];
+};
+
+/** What a spelling has no names for. */
+export const noNames: CallNames = {
+  responseId: [],
+  model: [],
+  policyVersion: [],
+  promptIds: [],
+  responseIds: [],
+  logprobs: [],
+  finishReasons: [],
+  promptTokens: [],
+  completionTokens: [],
+  temperature: [],
+  topP: [],
+  parameters: [],
+  instructions: [],
+  messages: [],
+  completions: [],
+  tools: [],
 };
 
 /** Reads a call that stands in attributes of these names. */
 export function readNames(names: CallNames, of: Attributed): CallParts {
-  const parameters = objectOf(jsonOf(of, names.parameters ?? [])) ?? {};
-  const said = firstChoices(of, names.completions ?? []);
+  const parameters = objectOf(jsonOf(of, names.parameters)) ?? {};
+  const said = firstChoices(of, names.completions);
   return {
-    responseId: textOf(of, names.responseId ?? []),
-    model: textOf(of, names.model ?? []),
-    policyVersion: countOf(of, names.policyVersion ?? []),
-    messages: withInstructions(of, names, firstFound(of, names.messages ?? [])),
-    tools: firstFound(of, names.tools ?? []),
-    promptIds: idsOf(of, names.promptIds ?? []),
+    responseId: textOf(of, names.responseId),
+    model: textOf(of, names.model),
+    policyVersion: countOf(of, names.policyVersion),
+    messages: withInstructions(of, names, firstFound(of, names.messages)),
+    tools: firstFound(of, names.tools),
+    promptIds: idsOf(of, names.promptIds),
     completions: mapped(said, ({ message }) => message),
-    responseIds: responseIdsOf(of, names.responseIds ?? [], said.size),
-    logprobs: perChoice(of, names.logprobs ?? [], said.size, logprobsAt),
-    finishReasons: finishReasonsOf(of, names.finishReasons ?? [], said),
-    promptTokens: countOf(of, names.promptTokens ?? []),
-    completionTokens: countOf(of, names.completionTokens ?? []),
-    temperature: finite(numberOf(of, names.temperature ?? []) ?? parameters.temperature),
-    topP: finite(numberOf(of, names.topP ?? []) ?? parameters.top_p),
+    responseIds: responseIdsOf(of, names.responseIds, said.size),
+    logprobs: perChoice(of, names.logprobs, said.size, logprobsAt),
+    finishReasons: finishReasonsOf(of, names.finishReasons, said),
+    promptTokens: countOf(of, names.promptTokens),
+    completionTokens: countOf(of, names.completionTokens),
+    temperature: finite(numberOf(of, names.temperature) ?? parameters.temperature),
+    topP: finite(numberOf(of, names.topP) ?? parameters.top_p),
     error: null,
   };
 }
@@ -161,7 +184,7 @@ function firstChoices(of: Attributed, readers: readonly ChoiceReader[]): Readonl
 /** OpenTelemetry GenAI keeps the system prompt in an attribute of its own. */
 function withInstructions(
   of: Attributed,
-  { instructions = [] }: CallNames,
+  { instructions }: CallNames,
   messages: readonly Message[],
 ): readonly Message[] {
   const parts = listOf(jsonOf(of, instructions));
@@ -169,13 +192,19 @@ function withInstructions(
   return [{ role: "system", content: readParts(parts).content }, ...messages];
 }
 
+/** Where choices 0, 1, … of an attribute stand, and its `content`; known beforehand for the first few. */
+const numbered = remembered((name) =>
+  Array.from({ length: 16 }, (_, i) => (i === 0 ? name : `${name}.${i}`)),
+);
+const contentOf = remembered((name) => `${name}.content`);
+
 /** A list of ids, one list per choice, or one list per attribute `name`, `name.1`, … */
 function responseIdsOf(
   of: Attributed,
   names: readonly string[],
   choices: number,
 ): ReadonlyMap<number, Uint8Array> {
-  const found = perChoice(of, names, choices, (_, name) => idsOf(of, [name]));
+  const found = perChoice(of, names, choices, idsAt);
   if (found.size > 0) return found;
   return new Map(
     listOf(jsonOf(of, names)).flatMap((list, i): [number, Uint8Array][] => {
@@ -186,9 +215,11 @@ function responseIdsOf(
 }
 
 function logprobsAt(of: Attributed, name: string): readonly number[] | null {
-  const numbers = numbersOf(of, [name]);
-  if (numbers !== null) return numbers;
-  const value = jsonOf(of, [name, `${name}.content`]);
+  const packed = unpackedList(of.attributes, name);
+  if (packed !== undefined) return packed;
+  const own = jsonAt(of, name);
+  if (Array.isArray(own) && own.every((item) => typeof item === "number")) return own;
+  const value = own === undefined ? jsonAt(of, contentOf(name)) : own;
   const list = logprobsIn(objectOf(value)?.content ?? value);
   return list.length > 0 ? list : null;
 }
@@ -201,12 +232,15 @@ function perChoice<T>(
   read: (of: Attributed, name: string) => T | null,
 ): ReadonlyMap<number, T> {
   for (const name of names) {
-    const found = new Map<number, T>();
-    for (let i = 0; i <= choices || found.has(i - 1); i++) {
-      const value = read(of, i === 0 ? name : `${name}.${i}`);
-      if (value !== null) found.set(i, value);
+    const first = numbered(name);
+    let found: Map<number, T> | undefined;
+    for (let i = 0; i <= choices || found?.has(i - 1) === true; i++) {
+      const value = read(of, first[i] ?? `${name}.${i}`);
+      if (value === null) continue;
+      found ??= new Map();
+      found.set(i, value);
     }
-    if (found.size > 0) return found;
+    if (found !== undefined) return found;
   }
   return none;
 }
@@ -232,9 +266,12 @@ function mapped<A, B>(
   items: ReadonlyMap<number, A>,
   read: (item: A) => B | null,
 ): ReadonlyMap<number, B> {
-  const entries = [...items].flatMap(([i, item]): [number, B][] => {
+  let found: Map<number, B> | undefined;
+  for (const [i, item] of items) {
     const value = read(item);
-    return value === null ? [] : [[i, value]];
-  });
-  return new Map(entries);
+    if (value === null) continue;
+    found ??= new Map();
+    found.set(i, value);
+  }
+  return found ?? none;
 }

@@ -3,6 +3,12 @@ import type { Call, Choice, SpanRecorded } from "../../schemas/types.ts";
 import { numberOf, textOf } from "./attributes.ts";
 import { type CallParts, finite } from "./call-parts.ts";
 import { callConventions, readConvention } from "./conventions.ts";
+import { messagesText, messageText } from "./message-text.ts";
+
+/** Whether a span is an LLM call of a known convention: {@link readCall} finds one. */
+export function isCall(span: SpanRecorded): boolean {
+  return callConventions.some((row) => row.detects(span));
+}
 
 /**
  * The LLM call a span is, or null. A call that failed without generating anything is one with an
@@ -23,7 +29,7 @@ function callOf(span: SpanRecorded, parts: CallParts): Call {
     response_id: parts.responseId,
     model: parts.model ?? "",
     policy_version: parts.policyVersion,
-    messages: JSON.stringify(parts.messages),
+    messages: messagesText(parts.messages),
     completion,
     tools: parts.tools.length > 0 ? JSON.stringify(parts.tools) : null,
     prompt_ids: promptIds,
@@ -52,19 +58,22 @@ const silent: Choice = {
 
 /** Everything the model generated, in the order of the choices. */
 function choicesOf(parts: CallParts): readonly Choice[] {
-  const indexes = new Set([...parts.completions.keys(), ...parts.responseIds.keys()]);
-  return [...indexes]
-    .sort((a, b) => a - b)
-    .map((index) => {
-      const ids = parts.responseIds.get(index) ?? noBytes;
-      const message = parts.completions.get(index);
-      return {
-        completion: message === undefined ? silent.completion : JSON.stringify(message),
-        response_ids: ids,
-        logprobs: packLogprobs(parts.logprobs.get(index) ?? [], ids.length / 4),
-        finish_reason: parts.finishReasons.get(index) ?? null,
-      };
-    });
+  const { completions, responseIds } = parts;
+  const indexes = [...completions.keys()];
+  for (const index of responseIds.keys()) if (!completions.has(index)) indexes.push(index);
+  if (indexes.length > 1) indexes.sort((a, b) => a - b);
+  return indexes.map((index) => choiceAt(parts, index));
+}
+
+function choiceAt(parts: CallParts, index: number): Choice {
+  const ids = parts.responseIds.get(index) ?? noBytes;
+  const message = parts.completions.get(index);
+  return {
+    completion: message === undefined ? silent.completion : messageText(message),
+    response_ids: ids,
+    logprobs: packLogprobs(parts.logprobs.get(index) ?? [], ids.length / 4),
+    finish_reason: parts.finishReasons.get(index) ?? null,
+  };
 }
 
 /** Float32 per action token; nothing when a value is missing or the count is not that of the ids. */

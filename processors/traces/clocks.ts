@@ -21,11 +21,11 @@ export type TimedSpan = {
  * so that the result is exactly the same. Sequence ids equal on two clocks say nothing about order.
  */
 export function onOneClock(spans: readonly SpanKept[]): TimedSpan[] {
-  const clocks = [...new Set(spans.map((span) => span.clock))].sort();
-  if (clocks.length < 2) {
+  if (spans.every(({ clock }) => clock === spans[0]?.clock)) {
     return spans.map((span) => ({ span, start: span.start_time, end: span.end_time }));
   }
-  const joined = joinedClocks(clocks);
+  const clocks = new Set(spans.map(({ clock }) => clock));
+  const joined = joinedClocks([...clocks].sort());
   joinParents(joined, spans);
   joinNeighbours(joined, spans);
   joinFirsts(joined, spans);

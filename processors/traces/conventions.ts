@@ -1,7 +1,14 @@
 import type { SpanRecorded } from "../../schemas/types.ts";
-import { idsOf, jsonOf, objectOf, textOf } from "./attributes.ts";
+import { idsAt, jsonAt, objectOf, textOf } from "./attributes.ts";
 import { readBodies, readEventOutcome } from "./bodies.ts";
-import { type CallNames, type CallParts, mergeParts, noParts, readNames } from "./call-parts.ts";
+import {
+  type CallNames,
+  type CallParts,
+  mergeParts,
+  noNames,
+  noParts,
+  readNames,
+} from "./call-parts.ts";
 import {
   fieldsMessage,
   listedChoices,
@@ -13,14 +20,27 @@ import {
   spreadMessages,
 } from "./messages.ts";
 import { nestedAt } from "./nested.ts";
+import { remembered } from "./remembered.ts";
 import { readSpanEvents } from "./span-events.ts";
 import { listedTools, openInferenceTools, spreadTools } from "./tools.ts";
 import { vercelChoice } from "./vercel.ts";
+
+const operationInput = "agentlightning.operation.input";
+const operationOutput = "agentlightning.operation.output";
+const outputObject = `${operationOutput}.object`;
+
+/** Attributes that say what kind of request it was. */
+const kindNames = ["gen_ai.request.type", "llm.request.type", "gen_ai.operation.name"];
+
+const vercelCalls = /^ai\.\w+\.do(?:Generate|Stream)$/;
 
 /** One way of writing an LLM call into a span. */
 export type CallConvention = {
   /** Who writes so, for people. */
   readonly by: string;
+  /** Without a span of such a name, or one of these attributes or of some below it, it detects nothing. */
+  readonly spans?: RegExp;
+  readonly attributes?: readonly string[];
   readonly detects: (span: SpanRecorded) => boolean;
   /** Each part of the call is taken from the first that has it; {@link genAi} stands behind them all. */
   readonly reads: readonly ((span: SpanRecorded) => CallParts)[];
@@ -32,6 +52,7 @@ export type CallConvention = {
  * what Agent Lightning and our proxy put beside them.
  */
 const genAiNames: CallNames = {
+  ...noNames,
   responseId: ["gen_ai.response.id"],
   model: ["gen_ai.response.model", "gen_ai.request.model"],
   policyVersion: ["lightning.policy.version"],
@@ -62,6 +83,7 @@ const genAiNames: CallNames = {
 
 /** https://arize-ai.github.io/openinference/spec/attributes/semantic-conventions.html */
 const openInferenceNames: CallNames = {
+  ...noNames,
   model: ["llm.model_name"],
   finishReasons: ["llm.finish_reason"],
   promptTokens: ["llm.token_count.prompt"],
@@ -74,6 +96,7 @@ const openInferenceNames: CallNames = {
 
 /** https://ai-sdk.dev/docs/ai-sdk-core/telemetry; the names before 4.0 and 5.0 come second. */
 const vercelNames: CallNames = {
+  ...noNames,
   responseId: ["ai.response.id"],
   model: ["ai.response.model", "ai.model.id"],
   finishReasons: ["ai.response.finishReason", "ai.finishReason"],
@@ -91,68 +114,88 @@ export const callConventions: readonly CallConvention[] = [
   {
     // the event's `data`, field by field (reference/v1.0.md, 1.6)
     by: "Agent Lightning 1.0",
+    spans: /^model_request$/,
     detects: (span) => span.name === "model_request",
     reads: [
       (span) => readBodies(nestedAt(span, "request"), nestedAt(span, "response")),
       readEventOutcome,
-      names({ model: ["model"], policyVersion: ["model_version"] }),
+      names({ ...noNames, model: ["model"], policyVersion: ["model_version"] }),
     ],
   },
   {
     // https://docs.litellm.ai/docs/observability/opentelemetry_integration
     by: "LiteLLM, what its provider was sent",
+    spans: /^raw_gen_ai_request$/,
     detects: (span) => span.name === "raw_gen_ai_request" && rawPrefix(span) !== null,
     reads: [readRawRequest],
   },
   {
     by: "LiteLLM, what it was asked",
+    spans: /^litellm_request$/,
     detects: (span) =>
-      span.name === "litellm_request" && (generates(span) || kindsOf(span).length === 0),
+      span.name === "litellm_request" && (generates(span) || textOf(span, kindNames) === null),
     reads: [],
   },
   {
     // reference/v0.3-behaviour.md, 2.3: an operation whose output is OpenAI's response
     by: "agentlightning's Weave tracer",
+    attributes: [operationOutput],
     detects: isWeaveCall,
     reads: [(span) => readBodies(nestedAt(span, operationInput), nestedAt(span, operationOutput))],
   },
   {
     by: "OpenInference",
+    attributes: ["openinference.span.kind"],
     detects: (span) => textOf(span, ["openinference.span.kind"]) === "LLM",
     reads: [names(openInferenceNames), readValues],
   },
   {
     // ai.generateText and ai.streamText stand around these and are no calls of their own
     by: "Vercel AI SDK",
-    detects: (span) => /^ai\.\w+\.do(?:Generate|Stream)$/.test(vercelOperation(span)),
+    spans: vercelCalls,
+    attributes: ["ai.operationId"],
+    detects: (span) => vercelCalls.test(vercelOperation(span)),
     reads: [names(vercelNames)],
   },
   {
     by: "AgentOps and the reference's default llm_call_match",
+    spans: /openai\.chat\.completion/,
     detects: (span) => span.name.includes("openai.chat.completion"),
     reads: [],
   },
   {
     // gen_ai.client.inference.operation.details is genAi's attributes on an event
     by: "OpenTelemetry GenAI, OpenLLMetry and our own proxy",
+    attributes: kindNames,
     detects: generates,
     reads: [genAi, readDetails, readSpanEvents],
   },
   {
     by: "agents that write token ids themselves",
+    attributes: ["prompt_token_ids"],
     detects: (span) =>
-      idsOf(span, ["prompt_token_ids"]) !== null && idsOf(span, ["response_token_ids"]) !== null,
+      idsAt(span, "prompt_token_ids") !== null && idsAt(span, "response_token_ids") !== null,
     reads: [],
   },
 ];
 
+/** Attributes of which a call has one, under its name or below it, unless its span is named so. */
+export const callAttributes: readonly string[] = callConventions.flatMap(
+  ({ attributes = [] }) => attributes,
+);
+
+/** Whether spans of this name may be calls whatever their attributes. */
+export const isNamedAsCall = remembered((name) =>
+  callConventions.some(({ spans }) => spans?.test(name) === true),
+);
+
 /** What a span says about its call by one row of the table. */
 export function readConvention(convention: CallConvention, span: SpanRecorded): CallParts {
-  return [...convention.reads, genAi].map((read) => read(span)).reduce(mergeParts);
+  const [first, ...others] = convention.reads;
+  if (first === undefined) return genAi(span);
+  const said = others.reduce((parts, read) => mergeParts(parts, read(span)), first(span));
+  return mergeParts(said, genAi(span));
 }
-
-const operationInput = "agentlightning.operation.input";
-const operationOutput = "agentlightning.operation.output";
 
 /** Kinds of request that make the model say something; embeddings and tools do not. */
 const generating: ReadonlySet<string> = new Set([
@@ -174,20 +217,13 @@ function names(of: CallNames): (span: SpanRecorded) => CallParts {
   return (span) => readNames(of, span);
 }
 
-function kindsOf(span: SpanRecorded): readonly string[] {
-  const names = ["gen_ai.request.type", "llm.request.type", "gen_ai.operation.name"];
-  return names.flatMap((name) => textOf(span, [name]) ?? []);
-}
-
-function generates(span: SpanRecorded): boolean {
-  return kindsOf(span).some((kind) => generating.has(kind));
+function generates({ attributes }: SpanRecorded): boolean {
+  return kindNames.some((name) => generating.has(attributes.strings[name] ?? ""));
 }
 
 function isWeaveCall(span: SpanRecorded): boolean {
-  const { strings } = span.attributes;
-  if (/^(?:chat\.completion|text_completion)$/.test(strings[`${operationOutput}.object`] ?? "")) {
-    return true;
-  }
+  const object = span.attributes.strings[outputObject];
+  if (object === "chat.completion" || object === "text_completion") return true;
   const named = span.name.includes("openai.chat.completion");
   return named && nestedAt(span, operationOutput) !== undefined;
 }
@@ -214,9 +250,9 @@ function readRawRequest(span: SpanRecorded): CallParts {
 
 /** OpenInference's `input.value` and `output.value` are the bodies when they are JSON. */
 function readValues(span: SpanRecorded): CallParts {
-  const response = objectOf(jsonOf(span, ["output.value"]));
+  const response = objectOf(jsonAt(span, "output.value"));
   return response !== null && "choices" in response
-    ? readBodies(jsonOf(span, ["input.value"]), response)
+    ? readBodies(jsonAt(span, "input.value"), response)
     : noParts;
 }
 

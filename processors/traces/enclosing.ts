@@ -9,21 +9,23 @@ type Range = { readonly end: number; readonly length: number; readonly rank: num
 type Best = { node: GrowingNode | null; length: number; rank: number };
 
 /**
- * Answers which of the nodes encloses a given one of them most tightly without having its very
+ * Answers which of the nodes encloses a given one of `inners` most tightly without having its very
  * interval: the shortest, of equally short ones the first, that `allowed` lets pass. O(log n) unless
  * the tightest one is not allowed; then others are searched for. Nodes get their place among these.
  */
 export function enclosing(
   nodes: readonly GrowingNode[],
+  inners: readonly GrowingNode[],
 ): (inner: GrowingNode, allowed: (node: GrowingNode) => boolean) => GrowingNode | null {
-  nodes.forEach((node, i) => {
-    node.place = i;
-  });
+  for (let i = 0; i < nodes.length; i++) {
+    const node = nodes[i];
+    if (node !== undefined) node.place = i;
+  }
   const intervals = intervalsOf(nodes);
-  const outer = tightestOf(intervals, nodes.length);
+  const outer = inners.length > fewInners ? tightestOf(intervals, nodes.length, inners) : null;
   let search: Search | undefined;
   return (inner, allowed) => {
-    const tightest = outer[inner.place];
+    const tightest = outer === null ? tightestAround(inner, intervals) : outer[inner.place];
     if (tightest === undefined) return null;
     const found = tightest.nodes.find(allowed);
     if (found !== undefined) return found;
@@ -32,16 +34,35 @@ export function enclosing(
   };
 }
 
+/** For so many a look at every interval each is done before an index is made. */
+const fewInners = 8;
+
+function tightestAround(
+  { start, end }: GrowingNode,
+  intervals: readonly Interval[],
+): Interval | undefined {
+  let best: Interval | undefined;
+  for (const each of intervals) {
+    if (each.start > start) break;
+    const isOwn = each.start === start && each.end === end;
+    if (each.end >= end && !isOwn) best = shorter(best, each);
+  }
+  return best;
+}
+
 /**
- * The tightest interval around that of each node, by its place. Intervals come by start; those met
- * before are kept by how late they end, so that the shortest of all that end late enough is found at
- * once.
+ * The tightest interval around that of each of the nodes asked for, by its place. Intervals come by
+ * start; those met before are kept by how late they end, so that the shortest of all that end late
+ * enough is found at once.
  */
 function tightestOf(
   intervals: readonly Interval[],
   places: number,
+  inners: readonly GrowingNode[],
 ): readonly (Interval | undefined)[] {
-  const byEnd = shortestByEnd(intervals.map(({ end }) => end));
+  const asked = new Uint8Array(places);
+  for (const { place } of inners) asked[place] = 1;
+  const met = noneMet(intervals);
   const outer = new Array<Interval | undefined>(places);
   for (let from = 0; from < intervals.length; ) {
     const start = intervals[from]?.start;
@@ -49,49 +70,73 @@ function tightestOf(
     for (; to < intervals.length && intervals[to]?.start === start; to++) {
       const interval = intervals[to];
       if (interval === undefined) break;
-      const next = intervals[to + 1];
-      // Of those that start together the next to end is the tightest.
-      const beside = next?.start === start ? next : undefined;
-      const best = shorter(byEnd.shortest(interval.end), beside);
-      for (const node of interval.nodes) outer[node.place] = best;
+      for (const { place } of interval.nodes) {
+        if (asked[place] === 0) continue;
+        const next = intervals[to + 1];
+        // Of those that start together the next to end is the tightest.
+        const beside = next?.start === start ? next : undefined;
+        outer[place] = shorter(shortestMet(met, interval.end), beside);
+      }
     }
-    for (; from < to; from++) {
-      const interval = intervals[from];
-      if (interval !== undefined) byEnd.add(interval);
-    }
+    for (; from < to; from++) meet(met, intervals[from]);
   }
   return outer;
 }
 
-/** Intervals added so far, asked for the shortest of those that end at a time or later. */
-function shortestByEnd(ends: readonly number[]): {
-  readonly add: (interval: Interval) => void;
-  readonly shortest: (end: number) => Interval | undefined;
-} {
-  const latestFirst = [...new Set(ends)].sort((a, b) => b - a);
-  const places = new Map(latestFirst.map((end, i) => [end, i + 1]));
-  /** At i the shortest of the places above i without its lowest bit, up to i (a Fenwick tree). */
-  const best: (Interval | undefined)[] = new Array(latestFirst.length + 1);
-  return {
-    add: (interval) => {
-      const place = places.get(interval.end) ?? best.length;
-      for (let i = place; i < best.length; i += i & -i) best[i] = shorter(best[i], interval);
-    },
-    shortest: (end) => {
-      let found: Interval | undefined;
-      for (let i = places.get(end) ?? 0; i > 0; i -= i & -i) found = shorter(found, best[i]);
-      return found;
-    },
-  };
+/** Intervals met so far, to be asked for the shortest of those that end at a time or later. */
+type Met = {
+  /** Ends of all intervals there are, ascending. */
+  readonly ends: Float64Array;
+  /**
+   * By how many intervals end as late or later: at i the shortest of those above i without its
+   * lowest bit, up to i (a Fenwick tree).
+   */
+  readonly best: (Interval | undefined)[];
+};
+
+function noneMet(intervals: readonly Interval[]): Met {
+  const ends = new Float64Array(intervals.length);
+  for (let i = 0; i < ends.length; i++) ends[i] = intervals[i]?.end ?? 0;
+  return { ends: ends.sort(), best: new Array<Interval | undefined>(ends.length + 1) };
+}
+
+function meet({ ends, best }: Met, interval: Interval | undefined): void {
+  if (interval === undefined) return;
+  for (let i = countFrom(ends, interval.end); i < best.length; i += i & -i) {
+    best[i] = shorter(best[i], interval);
+  }
+}
+
+function shortestMet({ ends, best }: Met, end: number): Interval | undefined {
+  let found: Interval | undefined;
+  for (let i = countFrom(ends, end); i > 0; i -= i & -i) found = shorter(found, best[i]);
+  return found;
+}
+
+/** How many of them, which are ascending, are as late or later. */
+function countFrom(ends: Float64Array, time: number): number {
+  let [low, high] = [0, ends.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((ends[middle] ?? 0) < time) low = middle + 1;
+    else high = middle;
+  }
+  return ends.length - low;
 }
 
 function shorter(a: Interval | undefined, b: Interval | undefined): Interval | undefined {
   if (a === undefined || b === undefined) return a ?? b;
-  return isBetter(rangeOf(b), rangeOf(a)) ? b : a;
+  const more = b.end - b.start - (a.end - a.start);
+  return more < 0 || (more === 0 && rankOf(b) < rankOf(a)) ? b : a;
 }
 
-function rangeOf({ start, end, nodes }: Interval): Range {
-  return { end, length: end - start, rank: nodes[0]?.place ?? 0 };
+function rankOf({ nodes }: Interval): number {
+  return nodes[0]?.place ?? 0;
+}
+
+function rangeOf(interval: Interval): Range {
+  const { start, end } = interval;
+  return { end, length: end - start, rank: rankOf(interval) };
 }
 
 type Search = (inner: GrowingNode, allowed: (node: GrowingNode) => boolean) => GrowingNode | null;
@@ -141,15 +186,26 @@ function isBetter(a: Omit<Range, "end">, b: Omit<Range, "end">): boolean {
 }
 
 function intervalsOf(nodes: readonly GrowingNode[]): Interval[] {
-  const ordered = nodes.toSorted((a, b) => a.start - b.start || a.end - b.end);
   const intervals: Interval[] = [];
-  for (const node of ordered) {
+  for (const node of isByTime(nodes) ? nodes : nodes.toSorted(byTime)) {
     const { start, end } = node;
-    const last = intervals.at(-1);
+    const last = intervals[intervals.length - 1];
     if (last?.start === start && last.end === end) last.nodes.push(node);
     else intervals.push({ start, end, nodes: [node] });
   }
   return intervals;
+}
+
+/** What most trees are, because children come in the order of things that happened. */
+function isByTime(nodes: readonly GrowingNode[]): boolean {
+  return nodes.every((node, i) => {
+    const before = nodes[i - 1];
+    return before === undefined || byTime(before, node) <= 0;
+  });
+}
+
+function byTime(a: GrowingNode, b: GrowingNode): number {
+  return a.start - b.start || a.end - b.end;
 }
 
 /** A binary tree in an array, 1 being the root and 2i and 2i+1 what is below i. */

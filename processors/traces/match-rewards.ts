@@ -123,9 +123,9 @@ function giveInTurn<C extends RewardableCall>(
   const rewarded = new Set<C>();
   nodes.forEach(({ span, start, end }, at) => {
     if (span === null) return;
-    if (calls.has(span.span_id)) open.add(at, end);
+    if (calls.has(span.span_id)) wait(open, at, end);
     if (span.reward === null) return;
-    for (let found = open.takeLast(start); found >= 0; found = open.takeLast(start)) {
+    for (let found = takeLast(open, start); found >= 0; found = takeLast(open, start)) {
       const call = calls.get(nodes[found]?.id ?? "");
       if (call === undefined || rewarded.has(call)) continue;
       rewarded.add(call);
@@ -136,29 +136,29 @@ function giveInTurn<C extends RewardableCall>(
 }
 
 /** Calls waiting for a reward, by their places in a walk: a tree of earliest ends, in an array. */
-function openCalls(places: number): {
-  readonly add: (place: number, end: number) => void;
-  /** The last place whose call ended by then, which no longer waits; -1 when there is none. */
-  readonly takeLast: (time: number) => number;
-} {
+function openCalls(places: number): number[] {
   let size = 1;
   while (size < places) size *= 2;
-  const ends = new Float64Array(2 * size).fill(Infinity);
-  const add = (place: number, end: number): void => {
-    let at = size + place;
-    ends[at] = end;
-    for (at >>= 1; at > 0; at >>= 1) {
-      ends[at] = Math.min(ends[2 * at] ?? Infinity, ends[2 * at + 1] ?? Infinity);
-    }
-  };
-  const takeLast = (time: number): number => {
-    if ((ends[1] ?? Infinity) > time) return -1;
-    let at = 1;
-    while (at < size) at = (ends[2 * at + 1] ?? Infinity) <= time ? 2 * at + 1 : 2 * at;
-    add(at - size, Infinity);
-    return at - size;
-  };
-  return { add, takeLast };
+  return new Array<number>(2 * size).fill(Infinity);
+}
+
+/** The call at this place waits from its end on; with Infinity it waits no longer. */
+function wait(ends: number[], place: number, end: number): void {
+  let at = ends.length / 2 + place;
+  ends[at] = end;
+  for (at >>= 1; at > 0; at >>= 1) {
+    ends[at] = Math.min(ends[2 * at] ?? Infinity, ends[2 * at + 1] ?? Infinity);
+  }
+}
+
+/** The last place whose call ended by then, which no longer waits; -1 when there is none. */
+function takeLast(ends: number[], time: number): number {
+  if ((ends[1] ?? Infinity) > time) return -1;
+  const size = ends.length / 2;
+  let at = 1;
+  while (at < size) at = (ends[2 * at + 1] ?? Infinity) <= time ? 2 * at + 1 : 2 * at;
+  wait(ends, at - size, Infinity);
+  return at - size;
 }
 
 function giveChoice<C extends RewardableCall>(call: C, reward: SpanKept, give: Give<C>): void {

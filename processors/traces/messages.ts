@@ -1,4 +1,4 @@
-import { type Attributed, jsonOf, listOf, objectOf, parsed, stringOf } from "./attributes.ts";
+import { type Attributed, jsonAt, listOf, objectOf, parsed, stringOf } from "./attributes.ts";
 import { entriesOf, itemsOf, nestedAt } from "./nested.ts";
 import { isForeignPart, readParts, textIn } from "./parts.ts";
 import { type ToolCall, toolCall } from "./tools.ts";
@@ -29,7 +29,7 @@ export type ChoiceReader = (of: Attributed) => ReadonlyMap<number, Said>;
 
 /** Messages taken apart into `prefix.<i>.…`, or whole as JSON under the prefix. */
 export function spreadMessages(prefix: string, dialect: MessageDialect): MessageReader {
-  return (of) => itemsOf(nestedAt(of, prefix)).flatMap(dialect);
+  return (of) => messagesIn(itemsOf(nestedAt(of, prefix)), dialect);
 }
 
 /** The same for choices, one message each. */
@@ -39,23 +39,27 @@ export function spreadChoices(prefix: string, dialect: MessageDialect): ChoiceRe
 
 /** A JSON list in one attribute. */
 export function listedMessages(name: string, dialect: MessageDialect): MessageReader {
-  return (of) => listOf(jsonOf(of, [name])).flatMap(dialect);
+  return (of) => messagesIn(listOf(jsonAt(of, name)), dialect);
 }
 
 /** A JSON list in one attribute, one message per choice. */
 export function listedChoices(name: string, dialect: MessageDialect): ChoiceReader {
-  return (of) => choicesIn(entriesOf(jsonOf(of, [name])), dialect);
+  return (of) => choicesIn(entriesOf(jsonAt(of, name)), dialect);
 }
 
 /** `role`, `content`, `tool_call_id` and `tool_calls.<j>.id/.name/.arguments` (AgentOps, OpenLLMetry). */
 export function fieldsMessage(value: unknown): readonly Message[] {
   const fields = objectOf(value);
   if (fields === null) return [];
-  const calls = itemsOf(fields.tool_calls).map((call) => spreadCall(objectOf(call) ?? {}));
-  const id = stringOf(fields.tool_call_id);
+  const { tool_calls, tool_call_id } = fields;
+  const message = { role: textIn(fields.role ?? "user"), content: contentIn(fields.content) };
+  if (tool_calls === undefined && tool_call_id === undefined && !Array.isArray(message.content)) {
+    return [message];
+  }
+  const calls = itemsOf(tool_calls).map((call) => spreadCall(objectOf(call) ?? {}));
+  const id = stringOf(tool_call_id);
   return objectMessage({
-    role: textIn(fields.role ?? "user"),
-    content: contentIn(fields.content),
+    ...message,
     ...(calls.length > 0 && { tool_calls: calls }),
     ...(id !== null && { tool_call_id: id }),
   });
@@ -130,13 +134,20 @@ function choicesIn(
   entries: readonly (readonly [number, unknown])[],
   dialect: MessageDialect,
 ): ReadonlyMap<number, Said> {
-  const choices = entries.flatMap(([i, value]): [number, Said][] => {
+  const choices = new Map<number, Said>();
+  for (const [i, value] of entries) {
     const [message] = dialect(value);
-    if (message === undefined) return [];
+    if (message === undefined) continue;
     const finish = stringOf(objectOf(value)?.finish_reason);
-    return [[i, { message: assistant(message, value), finish }]];
-  });
-  return new Map(choices);
+    choices.set(i, { message: assistant(message, value), finish });
+  }
+  return choices;
+}
+
+function messagesIn(values: readonly unknown[], dialect: MessageDialect): readonly Message[] {
+  const messages: Message[] = [];
+  for (const value of values) messages.push(...dialect(value));
+  return messages;
 }
 
 /** Who generates is the assistant, also where the writer does not say so. */

@@ -1,10 +1,6 @@
 import type { Attributes } from "../../schemas/types.ts";
 import { type Attributed, jsonOf, objectOf, parsed, unpackedList } from "./attributes.ts";
-
-/** Segments of a name that are told apart; what is behind stays one name. */
-const maxDepth = 32;
-
-type Branch = Map<string, unknown>;
+import { branchOf, graft, grown, segmentsOf } from "./branches.ts";
 
 /** Every attribute below a prefix (`prefix.rest`), as rest and value; JSON and packed lists come read. */
 export function* attributesUnder(
@@ -35,22 +31,20 @@ export function* attributesUnder(
  * list, with gaps or names among them they stay an object. Linear in the attributes, in any order.
  */
 export function nestedAt({ attributes }: Attributed, name: string): unknown {
-  // Most names are not there, and a map costs more than to find that out.
-  const root = { branch: null as Branch | null };
   const { strings, longs, doubles, booleans, int_lists, double_lists, json } = attributes;
-  for (const key in strings) if (isBelow(key, name)) graft(root, key, name, strings[key]);
-  for (const key in longs) if (isBelow(key, name)) graft(root, key, name, longs[key]);
-  for (const key in doubles) if (isBelow(key, name)) graft(root, key, name, doubles[key]);
-  for (const key in booleans) if (isBelow(key, name)) graft(root, key, name, booleans[key]);
+  const root = branchOf(name);
+  const at = segmentsOf(name).length;
+  for (const key in strings) if (isBelow(key, name)) graft(root, key, at, strings[key]);
+  for (const key in longs) if (isBelow(key, name)) graft(root, key, at, longs[key]);
+  for (const key in doubles) if (isBelow(key, name)) graft(root, key, at, doubles[key]);
+  for (const key in booleans) if (isBelow(key, name)) graft(root, key, at, booleans[key]);
   for (const lists of [int_lists, double_lists]) {
     for (const key in lists) {
-      if (isBelow(key, name)) graft(root, key, name, unpackedList(attributes, key));
+      if (isBelow(key, name)) graft(root, key, at, unpackedList(attributes, key));
     }
   }
-  for (const key in json) {
-    if (isBelow(key, name)) graft(root, key, name, parsed(json[key] ?? ""));
-  }
-  return root.branch === null ? jsonOf({ attributes }, [name]) : grown(root.branch);
+  for (const key in json) if (isBelow(key, name)) graft(root, key, at, parsed(json[key] ?? ""));
+  return root.size === 0 ? jsonOf({ attributes }, [name]) : grown(root);
 }
 
 const dot = 46;
@@ -73,52 +67,4 @@ export function entriesOf(value: unknown): readonly (readonly [number, unknown])
     .filter(([name]) => /^\d{1,9}$/.test(name))
     .map(([name, item]) => [Number(name), item] as const)
     .sort(([a], [b]) => a - b);
-}
-
-/** Where a leaf and a branch meet, the branch stays. */
-function graft(root: { branch: Branch | null }, key: string, name: string, value: unknown): void {
-  if (value === undefined) return;
-  root.branch ??= new Map();
-  let { branch } = root;
-  let at = name.length + 1;
-  for (let depth = 1; depth < maxDepth; depth++) {
-    const end = key.indexOf(".", at);
-    if (end < 0) break;
-    const segment = key.slice(at, end);
-    const next = branch.get(segment);
-    if (next instanceof Map) branch = next;
-    else {
-      const below: Branch = new Map();
-      branch.set(segment, below);
-      branch = below;
-    }
-    at = end + 1;
-  }
-  const leaf = key.slice(at);
-  if (!(branch.get(leaf) instanceof Map)) branch.set(leaf, value);
-}
-
-function grown(value: unknown): unknown {
-  if (!(value instanceof Map)) return value;
-  const branch: Branch = value;
-  if (branch.has("0") && isList(branch)) {
-    const list = new Array<unknown>(branch.size);
-    for (let i = 0; i < list.length; i++) list[i] = grown(branch.get(String(i)));
-    return list;
-  }
-  const fields: Record<string, unknown> = {};
-  for (const name of [...branch.keys()].sort()) {
-    if (name === "__proto__") return Object.fromEntries(sorted(branch));
-    fields[name] = grown(branch.get(name));
-  }
-  return fields;
-}
-
-function sorted(branch: Branch): [string, unknown][] {
-  return [...branch.keys()].sort().map((name) => [name, grown(branch.get(name))]);
-}
-
-function isList(branch: Branch): boolean {
-  for (let i = 0; i < branch.size; i++) if (!branch.has(String(i))) return false;
-  return true;
 }

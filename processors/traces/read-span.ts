@@ -4,7 +4,8 @@ import { readAgent } from "./agents.ts";
 import { textOf } from "./attributes.ts";
 import { readCall } from "./calls.ts";
 import { readLinks } from "./links.ts";
-import { isRewardScope, readReward } from "./rewards.ts";
+import { isRewardScope, noReward, readReward } from "./rewards.ts";
+import { anySubject, subjects, subjectsOf } from "./subjects.ts";
 import { readTool } from "./tools.ts";
 
 /**
@@ -19,16 +20,17 @@ const clockNames: readonly string[] = ["host.id", "host.name", "service.instance
  * knows stay on the span and are not guessed at. Never throws; linear in the attributes.
  */
 export function readSpan(span: SpanRecorded, at: Place): SpanKept {
-  return keptSpan(span, at, { call: readCall(span), tool: readTool(span) });
+  return keptSpan(span, at, anySubject);
 }
 
-/** The same with what it says of a call and a tool read already, or by somebody else. */
+/** The same, with what it says of some subjects alone. */
 export function keptSpan(
   span: SpanRecorded,
   at: Pick<Place, "offset" | "timestamp">,
-  said: Pick<SpanKept, "call" | "tool">,
+  asked: number,
 ): SpanKept {
-  const { reward, name, rewards, invalid } = readReward(span);
+  const about = subjectsOf(span) & asked;
+  const said = (about & subjects.reward) === 0 ? noReward : readReward(span);
   return {
     attempt_id: span.attempt_id,
     span_id: span.span_id,
@@ -37,19 +39,19 @@ export function keptSpan(
     start_time: span.start_time,
     end_time: span.end_time,
     offset: at.offset,
-    agent: readAgent(span),
-    call: said.call,
-    reward,
-    reward_name: name,
-    rewards,
-    invalid_reward: invalid,
+    agent: (about & subjects.agent) === 0 ? null : readAgent(span),
+    call: (about & subjects.call) === 0 ? null : readCall(span),
+    reward: said.reward,
+    reward_name: said.name,
+    rewards: said.rewards,
+    invalid_reward: said.invalid,
     reward_scope: isRewardScope(span),
-    tool: said.tool,
+    tool: (about & subjects.tool) === 0 ? null : readTool(span),
     received_at: at.timestamp * 1000,
     name: span.name,
     trace_id: span.trace_id,
     clock: readClock(span),
-    links: readLinks(span),
+    links: (about & subjects.links) === 0 ? [] : readLinks(span),
   };
 }
 

@@ -41,16 +41,16 @@ function onlyChild({ children }: GrowingNode): GrowingNode | null {
 }
 
 function adoptChildren(parent: GrowingNode): void {
-  const tightest = enclosing(preOrder(parent).slice(1));
-  const children = [...parent.children];
-  const topOf = topsBelow(parent);
+  const { children } = parent;
+  const tightest = enclosing(preOrder(parent).slice(1), children);
+  const tops: Tops = { parent, above: undefined };
   let left = children.length;
   for (const child of children) {
     if (left === 1) break;
     const isLeaf = child.children.length === 0;
-    const adopter = tightest(child, (node) => isLeaf || topOf.find(node) !== child);
+    const adopter = tightest(child, (node) => isLeaf || topOf(tops, node) !== child);
     if (adopter === null) continue;
-    topOf.put(child, adopter);
+    tops.above?.set(child, topOf(tops, adopter));
     adopter.children.push(child);
     child.parent = adopter;
     child.moved = true;
@@ -59,31 +59,26 @@ function adoptChildren(parent: GrowingNode): void {
   parent.children = children.filter((child) => child.parent === parent);
 }
 
+/** What hangs where below the children of a node. */
 type Tops = {
-  /** The child of the parent a node is, or hangs below. */
-  readonly find: (node: GrowingNode) => GrowingNode;
-  /** Says that a child of the parent hangs below another node now. */
-  readonly put: (child: GrowingNode, below: GrowingNode) => void;
+  readonly parent: GrowingNode;
+  /** The way up from a node; made when first asked for, which for most trees is never. */
+  above: Map<GrowingNode, GrowingNode> | undefined;
 };
 
-/** Made when first asked, which for most trees is never. */
-function topsBelow(parent: GrowingNode): Tops {
-  let above: Map<GrowingNode, GrowingNode> | undefined;
-  const find = (node: GrowingNode): GrowingNode => {
-    above ??= aboveAll(parent.children.filter((child) => child.parent === parent));
-    let top = node;
-    for (let next = above.get(top); next !== undefined; next = above.get(top)) top = next;
-    let below = node;
-    for (let next = above.get(below); next !== undefined && next !== top; next = above.get(below)) {
-      above.set(below, top);
-      below = next;
-    }
-    return top;
-  };
-  return {
-    find,
-    put: (child, below) => above?.set(child, find(below)),
-  };
+/** The child of the parent a node is, or hangs below. */
+function topOf(tops: Tops, node: GrowingNode): GrowingNode {
+  const { parent } = tops;
+  tops.above ??= aboveAll(parent.children.filter((child) => child.parent === parent));
+  const { above } = tops;
+  let top = node;
+  for (let next = above.get(top); next !== undefined; next = above.get(top)) top = next;
+  let below = node;
+  for (let next = above.get(below); next !== undefined && next !== top; next = above.get(below)) {
+    above.set(below, top);
+    below = next;
+  }
+  return top;
 }
 
 function aboveAll(tops: readonly GrowingNode[]): Map<GrowingNode, GrowingNode> {

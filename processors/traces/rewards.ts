@@ -13,11 +13,16 @@ export type RewardReading = {
   readonly invalid: boolean;
 };
 
-/** Dimensions a span carries, the primary one first; null: the convention is not used here. */
-type RewardConvention = (span: SpanRecorded) => readonly Dimension[] | null;
+type RewardConvention = {
+  /** Attributes of which one, under its name or below it, is there where the convention is used. */
+  readonly attributes: readonly string[];
+  /** Dimensions a span carries, the primary one first; null: the convention is not used here. */
+  readonly read: (span: SpanRecorded) => readonly Dimension[] | null;
+};
 type Dimension = { readonly name: string; readonly value: unknown };
 
-const noReward: RewardReading = { reward: null, name: "", rewards: {}, invalid: false };
+/** What a span without a reward carries. */
+export const noReward: RewardReading = { reward: null, name: "", rewards: {}, invalid: false };
 
 /** Where rewards of this convention stand, by index. */
 const rewardPrefix = "agentlightning.reward";
@@ -27,22 +32,31 @@ const rewardPrefix = "agentlightning.reward";
  * (reference/v0.3-behaviour.md, 1.3; the last row: reference/v1.0.md, 1.5).
  */
 export const rewardConventions: readonly RewardConvention[] = [
-  // agentlightning.reward.<i>.name / .value, since v0.3
-  (span) => {
-    if (!hasRewardAttribute(span)) return null;
-    const items = itemsOf(nestedAt(span, rewardPrefix)).map((item) => objectOf(item) ?? {});
-    const dimensions = items.map(({ name, value }) => ({ name: String(name ?? ""), value }));
-    return dimensions.length === 0 ? null : dimensions;
+  {
+    // agentlightning.reward.<i>.name / .value, since v0.3
+    attributes: [rewardPrefix],
+    read: (span) => {
+      if (!hasRewardAttribute(span)) return null;
+      const items = itemsOf(nestedAt(span, rewardPrefix)).map((item) => objectOf(item) ?? {});
+      const dimensions = items.map(({ name, value }) => ({ name: String(name ?? ""), value }));
+      return dimensions.length === 0 ? null : dimensions;
+    },
   },
   // AgentOps operations whose output is {"type": "reward", "value": x}
-  (span) => agentOpsReward(outputOf(span, "agentops.task.output")),
-  (span) => agentOpsReward(outputOf(span, "agentops.entity.output")),
-  // 0.1 and 0.2 emitted agentlightning.reward, 0.3 reads it as an annotation: a bare attribute
-  (span) => (bareRewardNames.has(span.name) ? bareReward(span, "reward") : null),
-  // 1.0: the event's data, field by field; there a truth value is no reward
-  (span) => {
-    const dimensions = span.name === "reward" ? bareReward(span, "value") : null;
-    return typeof dimensions?.[0]?.value === "boolean" ? null : dimensions;
+  agentOpsOutput("agentops.task.output"),
+  agentOpsOutput("agentops.entity.output"),
+  {
+    // 0.1 and 0.2 emitted agentlightning.reward, 0.3 reads it as an annotation: a bare attribute
+    attributes: ["reward"],
+    read: (span) => (bareRewardNames.has(span.name) ? bareReward(span, "reward") : null),
+  },
+  {
+    // 1.0: the event's data, field by field; there a truth value is no reward
+    attributes: ["value"],
+    read: (span) => {
+      const dimensions = span.name === "reward" ? bareReward(span, "value") : null;
+      return typeof dimensions?.[0]?.value === "boolean" ? null : dimensions;
+    },
   },
 ];
 
@@ -51,10 +65,15 @@ const bareRewardNames: ReadonlySet<string> = new Set([
   "agentlightning.reward",
 ]);
 
+/** Attributes of which a span that carries a reward has one, under its name or below it. */
+export const rewardAttributes: readonly string[] = rewardConventions.flatMap(
+  ({ attributes }) => attributes,
+);
+
 /** The reward a span carries. Booleans count as 0 and 1, as in the reference; text never counts. */
 export function readReward(span: SpanRecorded): RewardReading {
   for (const convention of rewardConventions) {
-    const dimensions = convention(span);
+    const dimensions = convention.read(span);
     if (dimensions !== null) return readingOf(dimensions);
   }
   return noReward;
@@ -119,6 +138,10 @@ function bareReward(span: SpanRecorded, name: string): readonly Dimension[] | nu
 
 function outputOf(span: SpanRecorded, name: string): string | null {
   return textOf(span, [name]) ?? span.attributes.json[name] ?? null;
+}
+
+function agentOpsOutput(name: string): RewardConvention {
+  return { attributes: [name], read: (span) => agentOpsReward(outputOf(span, name)) };
 }
 
 function agentOpsReward(text: string | null): readonly Dimension[] | null {

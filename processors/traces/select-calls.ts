@@ -41,6 +41,12 @@ type Candidate = {
   readonly above: Surroundings;
 };
 
+/** Copies of one call each. */
+type Groups = {
+  readonly all: Candidate[][];
+  readonly byResponse: Map<string, Candidate[]>;
+};
+
 type Found = { readonly copies: readonly Candidate[][]; readonly omitted: Omission[] };
 
 /**
@@ -79,7 +85,7 @@ function findCalls(
   toolsOf: ReadonlyMap<string, readonly SpanKept[]>,
   selection: Selection,
 ): Found {
-  const groups = new Map<string, Candidate[]>();
+  const groups: Groups = { all: [], byResponse: new Map() };
   const omitted: Omission[] = [];
   const rowOf = agentRows(selection.agents);
   const wanted = selection.calls === null ? null : searchFor(selection.calls, "selection.calls");
@@ -104,14 +110,16 @@ function findCalls(
     }
     below.push(belowNode(node, above, group, rowOf));
   }
-  return { copies: [...groups.values()], omitted };
+  return { copies: groups.all, omitted };
 }
 
-function groupOf(groups: Map<string, Candidate[]>, { span, call, above }: Candidate): Candidate[] {
-  if (call.response_id === null && above.within !== null) return above.within;
-  const key = call.response_id === null ? `span ${span.span_id}` : `id ${call.response_id}`;
-  const group = groups.get(key) ?? [];
-  groups.set(key, group);
+function groupOf({ all, byResponse }: Groups, { call, above }: Candidate): Candidate[] {
+  const { response_id } = call;
+  const known = response_id === null ? above.within : byResponse.get(response_id);
+  if (known !== null && known !== undefined) return known;
+  const group: Candidate[] = [];
+  all.push(group);
+  if (response_id !== null) byResponse.set(response_id, group);
   return group;
 }
 
@@ -218,11 +226,20 @@ function toolCallsByParent(spans: readonly SpanKept[]): Map<string, SpanKept[]> 
   return children;
 }
 
-/** AgentOps keeps the tool calls a model asked for as child spans: without them the action is empty. */
+/**
+ * AgentOps keeps the tool calls a model asked for as child spans: without them the action is empty.
+ * The texts are put together as they are; to read and write them again costs as much as all else.
+ */
 function withToolCalls(call: Call, tools: readonly SpanKept[]): Call {
-  if (tools.length === 0) return call;
-  const message = objectOf(parsed(call.completion));
-  if (message === null || "tool_calls" in message) return call;
-  const calls = tools.map(({ tool }) => parsed(tool ?? "null"));
-  return { ...call, completion: JSON.stringify({ ...message, tool_calls: calls }) };
+  const { completion } = call;
+  if (tools.length === 0 || !completion.startsWith("{") || hasToolCalls(completion)) return call;
+  const calls = `"tool_calls":[${tools.map(({ tool }) => tool ?? "null").join()}]}`;
+  const before = completion === "{}" ? "{" : `${completion.slice(0, -1)},`;
+  return { ...call, completion: before + calls };
+}
+
+function hasToolCalls(completion: string): boolean {
+  return (
+    completion.includes('"tool_calls"') && "tool_calls" in (objectOf(parsed(completion)) ?? {})
+  );
 }

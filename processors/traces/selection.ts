@@ -1,6 +1,7 @@
 import { RE2JS } from "re2js";
 import { LightningError, messageOf } from "../../schemas/errors.ts";
 import { objectOf, parsed } from "./attributes.ts";
+import { remembered } from "./remembered.ts";
 
 /** How rewards find their calls; what each means stands in match-rewards.ts. */
 export const rewardMatches = [
@@ -68,20 +69,12 @@ export function parseSelection(text: string): Selection {
 
 /**
  * Whether a pattern is found anywhere in a text, as Python's `re.search` says it, in time linear in
- * the text. Answers are kept, since a trace has few names and many spans.
+ * the text. Answers are kept, since rollouts are many and the names in them few.
  *
  * @throws LightningError record-invalid, naming the field, when the pattern is none.
  */
 export function searchFor(pattern: string, field: string): (text: string) => boolean {
-  const expression = compile(pattern, field);
-  const known = new Map<string, boolean>();
-  return (text) => {
-    const before = known.get(text);
-    if (before !== undefined) return before;
-    const found = expression.matcher(text).find();
-    known.set(text, found);
-    return found;
-  };
+  return compile(pattern, field);
 }
 
 /**
@@ -163,15 +156,21 @@ function pattern(value: unknown, field: string): string {
   return value;
 }
 
+type Search = (text: string) => boolean;
+
 /** Patterns compiled before; every rollout of a project brings the same ones. */
-const compiled = new Map<string, RE2JS>();
+const compiled = new Map<string, Search>();
 const mostCompiled = 1_000;
 
-function compile(text: string, field: string): RE2JS {
+/** Answers kept of each pattern. */
+const mostAnswers = 256;
+
+function compile(text: string, field: string): Search {
   const known = compiled.get(text);
   if (known !== undefined) return known;
   try {
-    const made = RE2JS.compile(text);
+    const expression = RE2JS.compile(text);
+    const made = remembered((name) => expression.matcher(name).find(), mostAnswers);
     if (compiled.size >= mostCompiled) compiled.clear();
     compiled.set(text, made);
     return made;

@@ -48,6 +48,9 @@ export const toolConventions: readonly ToolConvention[] = [
   },
 ];
 
+/** Attributes of which a span that is a tool call has one. */
+export const toolAttributes: readonly string[] = toolConventions.flatMap((row) => row.name);
+
 /** An item of `tool_calls` in an OpenAI message. */
 export type ToolCall = {
   readonly id: string;

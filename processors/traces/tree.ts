@@ -29,12 +29,24 @@ export type GrowingNode = Omit<TraceNode, "place" | "parent" | "children" | "mov
 
 /** Each span once, whatever was sent twice. */
 export function distinctSpans(spans: readonly SpanKept[]): readonly SpanKept[] {
-  const byId = new Map<string, SpanKept>();
+  const byId = spansById(spans);
+  return byId.size === spans.length ? spans : [...byId.values()];
+}
+
+/** The same by id, of spans in whatever form. */
+export function spansById<Span extends { readonly span_id: string }>(
+  spans: readonly Span[],
+): Map<string, Span> {
+  const byId = new Map<string, Span>();
+  for (const span of spans) byId.set(span.span_id, span);
+  // Mostly nothing was sent twice, and that is known without looking each one up first.
+  if (byId.size === spans.length) return byId;
+  byId.clear();
   for (const span of spans) {
     const kept = byId.get(span.span_id);
     byId.set(span.span_id, kept === undefined ? span : sameOrFirst(kept, span));
   }
-  return byId.size === spans.length ? spans : [...byId.values()];
+  return byId;
 }
 
 /**
