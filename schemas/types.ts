@@ -780,6 +780,10 @@ export type Call = {
   error: string | null;
   /** Choices 1 and on; choice 0 stands above. */
   choices: (Choice)[];
+  /** Response whose conversation the messages continue (OpenAI's Responses API); null when they are whole. */
+  previous_response_id: string | null;
+  /** How many messages at the beginning are instructions, which a response that continues this one does not inherit. */
+  instructions: number;
 };
 
 /** What a span says it is about: spans with this attribute value. */

@@ -13,6 +13,7 @@ import {
   spreadMessages,
 } from "./messages.ts";
 import { nestedAt } from "./nested.ts";
+import { unprinted } from "./responses.ts";
 import { readSpanEvents } from "./span-events.ts";
 import { listedTools, openInferenceTools, spreadTools } from "./tools.ts";
 import { vercelChoice } from "./vercel.ts";
@@ -111,7 +112,7 @@ export const callConventions: readonly CallConvention[] = [
     reads: [],
   },
   {
-    // reference/v0.3-behaviour.md, 2.3: an operation whose output is OpenAI's response
+    // reference/v0.3-behaviour.md, 2.3: an operation whose output is OpenAI's answer
     by: "agentlightning's Weave tracer",
     detects: isWeaveCall,
     reads: [(span) => readBodies(nestedAt(span, operationInput), nestedAt(span, operationOutput))],
@@ -164,6 +165,8 @@ const generating: ReadonlySet<string> = new Set([
   "acompletion",
   "atext_completion",
   "anthropic_messages",
+  "responses",
+  "aresponses",
 ]);
 
 function genAi(span: SpanRecorded): CallParts {
@@ -185,9 +188,9 @@ function generates(span: SpanRecorded): boolean {
 
 function isWeaveCall(span: SpanRecorded): boolean {
   const { strings } = span.attributes;
-  if (/^(?:chat\.completion|text_completion)$/.test(strings[`${operationOutput}.object`] ?? "")) {
-    return true;
-  }
+  const object = strings[`${operationOutput}.object`] ?? "";
+  if (/^(?:chat\.completion|text_completion)$/.test(object)) return true;
+  if (object === "response") return nestedAt(span, `${operationOutput}.output`) !== undefined;
   const named = span.name.includes("openai.chat.completion");
   return named && nestedAt(span, operationOutput) !== undefined;
 }
@@ -196,12 +199,14 @@ function vercelOperation(span: SpanRecorded): string {
   return textOf(span, ["ai.operationId"]) ?? span.name;
 }
 
-/** `llm.<provider>` of a request for messages or text; embeddings have no such fields. */
+/** `llm.<provider>` of a request for messages or text; embeddings have no such fields or object. */
 function rawPrefix(span: SpanRecorded): string | null {
   for (const kind of ["strings", "json", "int_lists"] as const) {
     for (const name in span.attributes[kind]) {
       const found = /^(llm\.[^.]+)\.(?:choices|messages|prompt_token_ids|content)$/.exec(name);
       if (found !== null) return found[1] ?? null;
+      const answer = /^(llm\.[^.]+)\.object$/.exec(name);
+      if (answer !== null && span.attributes[kind][name] === "response") return answer[1] ?? null;
     }
   }
   return null;
@@ -209,13 +214,14 @@ function rawPrefix(span: SpanRecorded): string | null {
 
 function readRawRequest(span: SpanRecorded): CallParts {
   const body = nestedAt(span, rawPrefix(span) ?? "");
-  return readBodies(body, body);
+  const fields = unprinted(objectOf(body) ?? {});
+  return readBodies(fields, fields);
 }
 
 /** OpenInference's `input.value` and `output.value` are the bodies when they are JSON. */
 function readValues(span: SpanRecorded): CallParts {
   const response = objectOf(jsonOf(span, ["output.value"]));
-  return response !== null && "choices" in response
+  return response !== null && ("choices" in response || response.object === "response")
     ? readBodies(jsonOf(span, ["input.value"]), response)
     : noParts;
 }

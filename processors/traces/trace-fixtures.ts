@@ -82,6 +82,8 @@ function callIn({ span_id, trace_id, start_time, end_time }: SpanKept): Call {
     top_p: null,
     error: null,
     choices: [],
+    previous_response_id: null,
+    instructions: 0,
   };
 }
 
