@@ -199,17 +199,21 @@ function vercelOperation(span: SpanRecorded): string {
   return textOf(span, ["ai.operationId"]) ?? span.name;
 }
 
-/** `llm.<provider>` of a request for messages or text; embeddings have no such fields or object. */
-function rawPrefix(span: SpanRecorded): string | null {
+/**
+ * `llm.<provider>` of a request for messages or text, whose fields or object embeddings do not have;
+ * the first by name, so that the order of attributes says nothing.
+ */
+function rawPrefix({ attributes }: SpanRecorded): string | null {
+  let least: string | null = null;
   for (const kind of ["strings", "json", "int_lists"] as const) {
-    for (const name in span.attributes[kind]) {
-      const found = /^(llm\.[^.]+)\.(?:choices|messages|prompt_token_ids|content)$/.exec(name);
-      if (found !== null) return found[1] ?? null;
-      const answer = /^(llm\.[^.]+)\.object$/.exec(name);
-      if (answer !== null && span.attributes[kind][name] === "response") return answer[1] ?? null;
+    for (const name in attributes[kind]) {
+      const [, prefix, field] =
+        /^(llm\.[^.]+)\.(choices|messages|prompt_token_ids|content|object)$/.exec(name) ?? [];
+      if (prefix === undefined || (least !== null && least <= prefix)) continue;
+      if (field !== "object" || attributes[kind][name] === "response") least = prefix;
     }
   }
-  return null;
+  return least;
 }
 
 function readRawRequest(span: SpanRecorded): CallParts {
