@@ -794,6 +794,16 @@ export type Link = {
   value: string;
 };
 
+/** A span a reward links to, as OpenTelemetry links spans. */
+export type RewardedSpan = {
+  /** Its trace. */
+  trace_id: string;
+  /** Its id. */
+  span_id: string;
+  /** Choice of the call that is meant, from 0, as text (lightning.choice of the link); null: all. */
+  choice: string | null;
+};
+
 /** Row of an open rollout in assemble-rollouts: what a span contributes, the rest of it already read. */
 export type SpanKept = {
   /** Attempt of the span. */
@@ -836,6 +846,8 @@ export type SpanKept = {
   clock: string;
   /** agentlightning.link.*: all must match. */
   links: (Link)[];
+  /** Links of a span that is a reward. */
+  span_links: (RewardedSpan)[];
 };
 
 /** A flat attribute map split by value type, so that no value costs a union and numbers keep their kind. */

@@ -5,6 +5,7 @@ import { textOf } from "./attributes.ts";
 import { readCall } from "./calls.ts";
 import { readLinks } from "./links.ts";
 import { isRewardScope, readReward } from "./rewards.ts";
+import { readSpanLinks } from "./span-links.ts";
 import { readTool } from "./tools.ts";
 
 /**
@@ -50,6 +51,7 @@ export function keptSpan(
     trace_id: span.trace_id,
     clock: readClock(span),
     links: readLinks(span),
+    span_links: reward === null ? [] : readSpanLinks(span),
   };
 }
 

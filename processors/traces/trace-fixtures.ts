@@ -24,6 +24,7 @@ const plain: SpanKept = {
   trace_id: "t",
   clock: "",
   links: [],
+  span_links: [],
 };
 
 /** A span already read; times in µs. */
