@@ -44,11 +44,11 @@ export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<Po
   });
   await publishOnce(gateway, firstPrompts);
   const groups = await runAll(gateway, options);
-  await credited(gateway, recipe.project, groups);
+  await credited(options.gatewayUrl, recipe.project, groups);
   const trainer = `${options.trainerUrl}/projects/${recipe.project}`;
   const runs: PolicyRun[] = [];
   for (const { policy } of recipe.selection.agents) {
-    const rows = await rowCount(gateway, recipe.project, policy, groups);
+    const rows = await rowCount(options.gatewayUrl, recipe.project, policy, groups);
     runs.push(await train(trainer, policy, rows));
   }
   return runs;
