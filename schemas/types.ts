@@ -780,6 +780,10 @@ export type Call = {
   error: string | null;
   /** Choices 1 and on; choice 0 stands above. */
   choices: (Choice)[];
+  /** Response whose conversation the messages continue (OpenAI's Responses API); null when they are whole. */
+  previous_response_id: string | null;
+  /** How many messages at the beginning are instructions, which a response that continues this one does not inherit. */
+  instructions: number;
 };
 
 /** What a span says it is about: spans with this attribute value. */
@@ -788,6 +792,16 @@ export type Link = {
   key: string;
   /** Value it must have. */
   value: string;
+};
+
+/** A span a reward links to, as OpenTelemetry links spans. */
+export type RewardedSpan = {
+  /** Its trace. */
+  trace_id: string;
+  /** Its id. */
+  span_id: string;
+  /** Choice of the call that is meant, from 0, as text (lightning.choice of the link); null: all. */
+  choice: string | null;
 };
 
 /** Row of an open rollout in assemble-rollouts: what a span contributes, the rest of it already read. */
@@ -832,6 +846,8 @@ export type SpanKept = {
   clock: string;
   /** agentlightning.link.*: all must match. */
   links: (Link)[];
+  /** Links of a span that is a reward. */
+  span_links: (RewardedSpan)[];
 };
 
 /** A flat attribute map split by value type, so that no value costs a union and numbers keep their kind. */

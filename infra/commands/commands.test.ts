@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import { rewardMatchDocs } from "../../processors/traces/selection.ts";
 import { questions } from "../../sinks/clickhouse/questions.ts";
 import { variables } from "../config.ts";
 import { readers, roleNames, roles } from "../roles.ts";
@@ -33,6 +34,13 @@ describe("help", () => {
       for (const part of [name, doc, allowed]) assert.ok(text.includes(part), part);
     }
     assert.match(text, /KAFKA_SASL_PASSWORD .*\n.*never printed/);
+  });
+
+  test("explains every way in which rewards find their calls", () => {
+    const text = helpText("credit");
+    for (const [name, doc] of Object.entries(rewardMatchDocs)) {
+      assert.ok(text.includes(`${name.padEnd(17)}  ${doc}`), name);
+    }
   });
 
   test("exists for every command and role, and says what there is for others", () => {

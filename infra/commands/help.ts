@@ -1,5 +1,6 @@
 import { strategies } from "../../processors/credit/registry.ts";
 import { type Strategy, sharedOptions } from "../../processors/credit/strategy.ts";
+import { defaultSelection, rewardMatchDocs } from "../../processors/traces/selection.ts";
 import { LightningError } from "../../schemas/errors.ts";
 import { variables } from "../config.ts";
 import { type Role, type RoleName, roleNames, roles } from "../roles.ts";
@@ -94,7 +95,13 @@ same member when it is enqueued.
 ${shown.join("\n\n")}
 
 Options of every strategy:
-${shared.join("\n")}`;
+${shared.join("\n")}
+
+Before that each reward finds its call, by {"selection": {"reward_match": NAME}} (${defaultSelection.reward_match}):
+${columns(Object.entries(rewardMatchDocs))}
+A span link (trace and span id) to what is no call of the attempt counts for nothing. Of several calls
+named the last one gets the reward, all choices of it unless lightning.choice, as the key of an
+agentlightning.link.* or an attribute of the span link, names one.`;
 }
 
 function choicesOf({ parameters, options }: Pick<Strategy, "parameters" | "options">): string[] {

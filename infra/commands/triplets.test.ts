@@ -62,6 +62,39 @@ describe("lightning triplets", () => {
     }
   });
 
+  test("gives a reward to the call its span links to, as OTLP carries links", async () => {
+    const traceId = "0af7651916cd43dd8448eb211c80319c";
+    const ids = { "agentlightning.rollout_id": "ro", "agentlightning.attempt_id": "at" };
+    const spanOf = (i: number, name: string, said: object, more: object = {}): object => ({
+      traceId,
+      spanId: `b7ad6b716920333${i}`,
+      name,
+      startTimeUnixNano: `${i}000000000`,
+      endTimeUnixNano: `${i}500000000`,
+      attributes: Object.entries({ ...ids, ...said }).map(([key, value]) => ({
+        key,
+        value: typeof value === "number" ? { doubleValue: value } : { stringValue: value },
+      })),
+      ...more,
+    });
+    const call = (i: number): object =>
+      spanOf(i, "openai.chat.completion", { "gen_ai.response.id": `response ${i}` });
+    const reward = spanOf(
+      3,
+      "agentlightning.annotation",
+      { "agentlightning.reward.0.name": "primary", "agentlightning.reward.0.value": 0.5 },
+      { links: [{ traceId, spanId: "b7ad6b7169203331" }] },
+    );
+    const spansOf = [call(1), call(2), reward];
+    const file = fileOf({ resourceSpans: [{ scopeSpans: [{ spans: spansOf }] }] });
+    const rewards = async (...args: string[]): Promise<unknown[]> =>
+      (JSON.parse((await output(file, ...args)).out) as { reward: unknown }[]).map(
+        (triplet) => triplet.reward,
+      );
+    assert.deepEqual(await rewards(), [null, 0.5]);
+    assert.deepEqual(await rewards("--config", '{"reward_match": "link"}'), [0.5, null]);
+  });
+
   test("keeps attempts apart when there are several, and takes one when asked to", async () => {
     const file = fileOf([...spans, ...spans.map((span) => ({ ...span, attempt_id: "second" }))]);
     const { out } = await output(file);

@@ -6,14 +6,14 @@ import { createClickHouseSink } from "../../sinks/clickhouse/sink.ts";
 import { openTestDatabase, type TestDatabase } from "../../sinks/clickhouse/test-database.ts";
 import {
   callOmitted,
-  delivery,
   groupClosed,
   rolloutAssembled,
-  rolloutChanged,
-  span,
   step,
   transition,
-} from "../../sinks/clickhouse/test-records.ts";
+} from "../../sinks/clickhouse/test-records/credit.ts";
+import { delivery } from "../../sinks/clickhouse/test-records/delivery.ts";
+import { rolloutChanged } from "../../sinks/clickhouse/test-records/rollouts.ts";
+import { span } from "../../sinks/clickhouse/test-records/spans.ts";
 import { outcomeOf, pageOf, verdictOf } from "./why.ts";
 
 let db: TestDatabase;

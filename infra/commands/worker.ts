@@ -1,12 +1,9 @@
 import { parseArgs } from "node:util";
 import { LightningError } from "../../schemas/errors.ts";
+import { resourceNames, startPolicy } from "../../sinks/trainer/worker/publish.ts";
 import { seededRandom } from "../../sinks/trainer/worker/random.ts";
 import { buildModelServer } from "../../sinks/trainer/worker/serve.ts";
-import {
-  startPolicy,
-  trainForEver,
-  type WorkerSettings,
-} from "../../sinks/trainer/worker/worker.ts";
+import { trainForEver, type WorkerSettings } from "../../sinks/trainer/worker/worker.ts";
 import { configWithAddresses } from "../addresses.ts";
 import type { Values } from "../config.ts";
 import { listen } from "../roles.ts";
@@ -18,6 +15,8 @@ export type WorkerOptions = {
   readonly port: number;
   readonly seed: number;
   readonly training: boolean;
+  /** Whose rows it trains; null: all there are. */
+  readonly policy: string | null;
 };
 
 /** The reference worker: serves the policy over the OpenAI protocol and trains it on leased batches. */
@@ -28,9 +27,10 @@ export async function startWorker(
 ): Promise<{ endpoint: string; done: Promise<void>; stop(): Promise<void> }> {
   const gatewayUrl = projectUrl(values, "LIGHTNING_URL");
   const served = { policy: { weights: new Float32Array(0) }, version: 0 };
+  const model = options.policy || modelName;
   const app = buildModelServer({
     served,
-    model: modelName,
+    model,
     random: seededRandom(options.seed * 31 + Date.now()),
   });
   const address = await listen(app, values.LIGHTNING_HOST, options.port);
@@ -38,8 +38,10 @@ export async function startWorker(
     trainer: { url: projectUrl(values, "LIGHTNING_TRAINER_URL") },
     gatewayUrl,
     endpoint: `${address}/v1`,
-    model: modelName,
-    workerId: `worker-${process.pid}`,
+    model,
+    names: resourceNames(options.policy),
+    policy: options.policy,
+    workerId: ["worker", process.pid, options.policy || []].flat().join("-"),
     seed: options.seed,
     maxSamples: 256,
     maxStaleness: 8,
@@ -79,8 +81,12 @@ export function projectUrl(
 
 export const workerCommand: Command = {
   doc: "the reference worker: serves the room-booking policy and trains it on leased batches",
-  usage: `lightning worker [--port N] [--seed N] [--no-train] [--data DIR]
+  usage: `lightning worker [--policy NAME] [--port N] [--seed N] [--no-train] [--data DIR]
 
+  --policy NAME    train the rows of this policy alone (a name in "selection": {"agents": [{"match": …,
+                   "policy": NAME}]}; "": what is routed to none). The model is then the resource NAME,
+                   its weights NAME.weights, beside those of other workers in the set "policy": agents
+                   ask the proxy for the model NAME. A worker per policy trains several models at once.
   --port N         port of the model's OpenAI-compatible API (4752; 0: any)
   --seed N         seed of the random policy it starts from when the log has none (1)
   --no-train       serve only
@@ -90,6 +96,7 @@ ${dataUsage}`,
       args: [...args],
       options: {
         ...dataOption,
+        policy: { type: "string" },
         port: { type: "string", default: "4752" },
         seed: { type: "string", default: "1" },
         "no-train": { type: "boolean", default: false },
@@ -103,15 +110,16 @@ ${dataUsage}`,
       port: portNumber("worker", given.port),
       seed: wholeNumber("worker", "--seed", given.seed),
       training: !given["no-train"],
+      policy: given.policy ?? null,
     };
     const values = configWithAddresses(given.data, ["LIGHTNING_URL", "LIGHTNING_TRAINER_URL"]);
     const worker = await startWorker(values, options, ({ version, metrics }) => {
       const { rows, loss, entropy } = metrics;
       print(
-        `policy ${version}: ${rows} rows, loss ${loss.toFixed(4)}, entropy ${entropy.toFixed(3)}`,
+        `${options.policy || "policy"} ${version}: ${rows} rows, loss ${loss.toFixed(4)}, entropy ${entropy.toFixed(3)}`,
       );
     });
-    print(`worker serves ${modelName} at ${worker.endpoint}`);
+    print(`worker serves ${options.policy || modelName} at ${worker.endpoint}`);
     if (process.connected === true) process.send?.({ ready: { worker: worker.endpoint } });
     await Promise.race([asked, worker.done]);
     await worker.stop();

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { codeOf } from "../../schemas/errors.ts";
 import type { RolloutChanged } from "../../schemas/types.ts";
-import { rolloutChanged } from "../../sinks/clickhouse/test-records.ts";
+import { rolloutChanged } from "../../sinks/clickhouse/test-records/rollouts.ts";
 import { createOpenTransactions } from "../kafka/open-transactions.ts";
 import { createWatermark } from "../watermark.ts";
 import { coalesce } from "./coalesce.ts";

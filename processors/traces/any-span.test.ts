@@ -31,6 +31,9 @@ const beginnings = [
   "llm.hosted_vllm.choices",
   "llm.hosted_vllm.messages",
   "llm.hosted_vllm.response_token_ids",
+  "llm.openai.input",
+  "llm.openai.output",
+  "llm.openai.instructions",
   "input.value",
   "output.value",
   "ai.prompt.messages",
@@ -67,7 +70,18 @@ const name = fc
   .map(([beginning, end]) => beginning + end);
 
 const kinds = ["LLM", "TOOL", "chat", "tool_call", "tool-result", "image", "file", "uri", "text"];
-const leaf = fc.oneof(fc.constantFrom(...kinds, "__proto__", "[1", "{'a': (1,)}"), fc.jsonValue());
+const items = [
+  "response",
+  "reasoning",
+  "function_call",
+  "function_call_output",
+  "x_call",
+  "assistant",
+];
+const leaf = fc.oneof(
+  fc.constantFrom(...kinds, ...items, "__proto__", "[1", "{'a': (1,)}"),
+  fc.jsonValue(),
+);
 
 /** Values shaped like what the rows expect, with anything inside. */
 const shaped: fc.Arbitrary<unknown> = fc.letrec((tie) => ({
@@ -80,6 +94,8 @@ const shaped: fc.Arbitrary<unknown> = fc.letrec((tie) => ({
         ...["type", "role", "content", "parts", "message", "choices", "tool_calls", "function"],
         ...["name", "id", "token_ids", "logprobs", "logprob", "text", "source", "usage", "error"],
         ...["delta", "output", "value", "image", "input", "data", "tool", "json_schema", "system"],
+        ...["object", "instructions", "previous_response_id", "summary", "call_id", "arguments"],
+        ...["output_messages", "tokens", "incomplete_details", "status", "response"],
       ),
       tie("value"),
       { maxKeys: 5 },
@@ -104,7 +120,8 @@ const markers = fc.record(
   {
     "openinference.span.kind": fc.constantFrom("LLM", "TOOL", "AGENT"),
     "gen_ai.operation.name": fc.constantFrom("chat", "execute_tool"),
-    "agentlightning.operation.output.object": fc.constant("chat.completion"),
+    "agentlightning.operation.output.object": fc.constantFrom("chat.completion", "response"),
+    "llm.openai.object": fc.constant("response"),
   },
   { requiredKeys: [] },
 );

@@ -55,6 +55,17 @@ test("Anthropic bodies have their system prompt, tool use, results and images as
   assert.deepEqual([call.finish_reason, call.prompt_tokens], ["end_turn", 5]);
 });
 
+test("of the bodies of two providers in one span the first by name is read, in any order", () => {
+  const bodies = ["llm.a", "llm.b"].map((prefix): [string, unknown] => [
+    `${prefix}.messages`,
+    JSON.stringify([{ role: "user", content: prefix }]),
+  ]);
+  for (const order of [bodies, bodies.toReversed()]) {
+    const call = calledOf("raw_gen_ai_request", Object.fromEntries(order));
+    assert.deepEqual(messagesOf(call), [{ role: "user", content: "llm.a" }]);
+  }
+});
+
 test("a text completion is one message, or the token ids it was given", () => {
   const response = { choices: [{ text: " world", token_ids: [3] }] };
   const asked = calledOf("model_request", { request: { prompt: "[1, 2]" }, response });

@@ -11,14 +11,15 @@ import {
 import { type CallParts, finite, logprobsIn, noParts } from "./call-parts.ts";
 import { type Message, objectMessage } from "./messages.ts";
 import { readParts, textIn } from "./parts.ts";
+import { answerInEvents, isResponses, readResponses } from "./responses.ts";
 import { asTool } from "./tools.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
 /**
  * A call whose request and response bodies were recorded: OpenAI's chat and text completions
- * (https://platform.openai.com/docs/api-reference/chat) with the token ids vLLM and SGLang add, or
- * Anthropic's messages. Fields may be texts of JSON or of Python literals. Of the places engines put
+ * (https://platform.openai.com/docs/api-reference/chat) with the token ids vLLM and SGLang add, its
+ * Responses API (responses.ts), or Anthropic's messages. Fields may be texts of JSON or of Python literals. Of the places engines put
  * token ids, the first in the reference's order counts (reference/v0.3-behaviour.md, 2.4 and 3.8).
  */
 export function readBodies(request: unknown, response: unknown): CallParts {
@@ -26,7 +27,7 @@ export function readBodies(request: unknown, response: unknown): CallParts {
   const said = objectOf(joinedChunks(structured(response))) ?? {};
   const usage = objectOf(structured(said.usage)) ?? {};
   const choices = choicesOf(said);
-  return {
+  const parts = {
     ...noParts,
     responseId: stringOf(said.id),
     model: stringOf(said.model) ?? stringOf(asked.model),
@@ -46,6 +47,7 @@ export function readBodies(request: unknown, response: unknown): CallParts {
     topP: finite(asked.top_p),
     error: errorOf(said.error),
   };
+  return isResponses(asked, said) ? { ...parts, ...readResponses(asked, said) } : parts;
 }
 
 /**
@@ -107,10 +109,15 @@ function logprobsOf(choice: Json): readonly number[] | null {
   return list.length > 0 ? list : null;
 }
 
-/** Old gateways of 1.0 kept the chunks of a stream: token ids and texts of choice 0 are put together. */
+/**
+ * Old gateways of 1.0 kept the chunks of a stream: token ids and texts of choice 0 are put together.
+ * The events of a Responses stream end with the whole answer.
+ */
 function joinedChunks(response: unknown): unknown {
   if (!Array.isArray(response)) return response;
   const chunks = response.map((chunk) => objectOf(chunk) ?? {});
+  const whole = answerInEvents(chunks);
+  if (whole !== null) return whole;
   const choices = chunks.map((chunk) => objectOf(listOf(chunk.choices)[0]) ?? {});
   const content = choices.map((choice) => stringOf(objectOf(choice.delta)?.content) ?? "").join("");
   const finish_reason = choices.findLast((choice) => choice.finish_reason)?.finish_reason;

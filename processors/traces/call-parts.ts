@@ -23,6 +23,10 @@ export type CallParts = {
   readonly model: string | null;
   readonly policyVersion: number | null;
   readonly messages: readonly Message[];
+  /** How many of the first are instructions of this call alone, which a response after it does not inherit. */
+  readonly instructions: number;
+  /** The response whose conversation these messages continue. */
+  readonly previousResponseId: string | null;
   /** Tool definitions, in OpenAI's form. */
   readonly tools: readonly unknown[];
   /** Int32 little endian. */
@@ -47,6 +51,8 @@ export const noParts: CallParts = {
   model: null,
   policyVersion: null,
   messages: [],
+  instructions: 0,
+  previousResponseId: null,
   tools: [],
   promptIds: null,
   completions: none,
@@ -67,6 +73,8 @@ export function mergeParts(a: CallParts, b: CallParts): CallParts {
     model: a.model ?? b.model,
     policyVersion: a.policyVersion ?? b.policyVersion,
     messages: a.messages.length > 0 ? a.messages : b.messages,
+    instructions: a.messages.length > 0 ? a.instructions : b.instructions,
+    previousResponseId: a.previousResponseId ?? b.previousResponseId,
     tools: a.tools.length > 0 ? a.tools : b.tools,
     promptIds: a.promptIds ?? b.promptIds,
     completions: a.completions.size > 0 ? a.completions : b.completions,
@@ -135,6 +143,8 @@ export function readNames(names: CallNames, of: Attributed): CallParts {
     model: textOf(of, names.model),
     policyVersion: countOf(of, names.policyVersion),
     messages: withInstructions(of, names, firstFound(of, names.messages)),
+    instructions: 0,
+    previousResponseId: null,
     tools: firstFound(of, names.tools),
     promptIds: idsOf(of, names.promptIds),
     completions: mapped(said, ({ message }) => message),

@@ -46,6 +46,8 @@ function callOf(span: SpanRecorded, parts: CallParts): Call {
     top_p: parts.topP,
     error: parts.error ?? (first === undefined ? failureOf(span) : null),
     choices: others,
+    previous_response_id: parts.previousResponseId,
+    instructions: parts.instructions,
   };
 }
 

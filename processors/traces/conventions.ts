@@ -21,6 +21,7 @@ import {
 } from "./messages.ts";
 import { nestedAt } from "./nested.ts";
 import { remembered } from "./remembered.ts";
+import { unprinted } from "./responses.ts";
 import { readSpanEvents } from "./span-events.ts";
 import { listedTools, openInferenceTools, spreadTools } from "./tools.ts";
 import { vercelChoice } from "./vercel.ts";
@@ -137,7 +138,7 @@ export const callConventions: readonly CallConvention[] = [
     reads: [],
   },
   {
-    // reference/v0.3-behaviour.md, 2.3: an operation whose output is OpenAI's response
+    // reference/v0.3-behaviour.md, 2.3: an operation whose output is OpenAI's answer
     by: "agentlightning's Weave tracer",
     attributes: [operationOutput],
     detects: isWeaveCall,
@@ -207,6 +208,8 @@ const generating: ReadonlySet<string> = new Set([
   "acompletion",
   "atext_completion",
   "anthropic_messages",
+  "responses",
+  "aresponses",
 ]);
 
 function genAi(span: SpanRecorded): CallParts {
@@ -224,6 +227,7 @@ function generates({ attributes }: SpanRecorded): boolean {
 function isWeaveCall(span: SpanRecorded): boolean {
   const object = span.attributes.strings[outputObject];
   if (object === "chat.completion" || object === "text_completion") return true;
+  if (object === "response") return nestedAt(span, `${operationOutput}.output`) !== undefined;
   const named = span.name.includes("openai.chat.completion");
   return named && nestedAt(span, operationOutput) !== undefined;
 }
@@ -232,26 +236,33 @@ function vercelOperation(span: SpanRecorded): string {
   return textOf(span, ["ai.operationId"]) ?? span.name;
 }
 
-/** `llm.<provider>` of a request for messages or text; embeddings have no such fields. */
-function rawPrefix(span: SpanRecorded): string | null {
+/**
+ * `llm.<provider>` of a request for messages or text, whose fields or object embeddings do not have;
+ * the first by name, so that the order of attributes says nothing.
+ */
+function rawPrefix({ attributes }: SpanRecorded): string | null {
+  let least: string | null = null;
   for (const kind of ["strings", "json", "int_lists"] as const) {
-    for (const name in span.attributes[kind]) {
-      const found = /^(llm\.[^.]+)\.(?:choices|messages|prompt_token_ids|content)$/.exec(name);
-      if (found !== null) return found[1] ?? null;
+    for (const name in attributes[kind]) {
+      const [, prefix, field] =
+        /^(llm\.[^.]+)\.(choices|messages|prompt_token_ids|content|object)$/.exec(name) ?? [];
+      if (prefix === undefined || (least !== null && least <= prefix)) continue;
+      if (field !== "object" || attributes[kind][name] === "response") least = prefix;
     }
   }
-  return null;
+  return least;
 }
 
 function readRawRequest(span: SpanRecorded): CallParts {
   const body = nestedAt(span, rawPrefix(span) ?? "");
-  return readBodies(body, body);
+  const fields = unprinted(objectOf(body) ?? {});
+  return readBodies(fields, fields);
 }
 
 /** OpenInference's `input.value` and `output.value` are the bodies when they are JSON. */
 function readValues(span: SpanRecorded): CallParts {
   const response = objectOf(jsonAt(span, "output.value"));
-  return response !== null && "choices" in response
+  return response !== null && ("choices" in response || response.object === "response")
     ? readBodies(jsonAt(span, "input.value"), response)
     : noParts;
 }

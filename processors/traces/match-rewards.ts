@@ -1,5 +1,6 @@
 import type { Call, SpanKept } from "../../schemas/types.ts";
 import type { RewardMatch } from "./selection.ts";
+import { choiceKey, spanLinkedCalls } from "./span-links.ts";
 import type { TraceNode } from "./tree.ts";
 
 /** A reward that goes to a call: to all of its choices, or to the one a link names. */
@@ -33,9 +34,6 @@ export type Matter<C extends RewardableCall> = {
 type Give<C extends RewardableCall> = (call: C, reward: SpanKept, choice?: number) => void;
 type Rule = <C extends RewardableCall>(matter: Matter<C>, give: Give<C>) => void;
 
-/** Link that names one choice of a call, from 0, as text. */
-const choiceKey = "lightning.choice";
-
 /**
  * Gives each reward of a trace to a call, by one of these rules; what they leave is `unmatched`.
  *
@@ -43,14 +41,17 @@ const choiceKey = "lightning.choice";
  *   and without one yet (reference/v0.3-behaviour.md, 3.6). A call holds one reward.
  * - `first-sibling`: the same among the calls beside the reward, in the order of the tree.
  * - `link`: to the call all `agentlightning.link.*` of the reward match, by `trace_id`, `span_id` and
- *   `gen_ai.response.id`; to the last of several. No other key matches anything.
- * - `span`: to the call whose span the reward names, by a link with key `span_id`; without one, to
- *   the call it is a child of.
+ *   `gen_ai.response.id`; to the last of several. No other key matches anything. A reward without any
+ *   goes to the call that the links of its span name (OpenTelemetry's, by trace and span id; those to
+ *   spans that are no call of the attempt do not count), to the last of several.
+ * - `span`: to the call whose span the reward names, by an `agentlightning.link.*` with key `span_id`;
+ *   without one, by the links of its span; without one to a call, to the call it is a child of.
  * - `turn`: the k-th reward to the k-th call.
  * - `final`: the last reward to the last call.
  *
  * With `link` and `span` a call may get several rewards, which add up, and a link with key
- * `lightning.choice` gives a reward to one choice alone. Copies of a call stand for it.
+ * `lightning.choice`, or else that attribute of the span link that counted, gives a reward to one
+ * choice alone. Copies of a call stand for it.
  * O(n log n).
  */
 export function matchRewards<C extends RewardableCall>(
@@ -83,18 +84,24 @@ const rules: Readonly<Record<RewardMatch, Rule>> = {
       giveInTurn(relevant, copies, give);
     }
   },
-  link: ({ calls, copies, rewards }, give) => {
-    const find = linkedCalls(calls, copies);
-    for (const reward of rewards) {
+  link: (matter, give) => {
+    const find = linkedCalls(matter.calls, matter.copies);
+    const findBySpan = spanLinkedCalls(matter);
+    for (const reward of matter.rewards) {
       const call = find(reward);
       if (call !== undefined) giveChoice(call, reward, give);
+      if (reward.links.some(({ key }) => key !== choiceKey)) continue;
+      const linked = findBySpan(reward);
+      if (linked !== undefined) giveChoice(linked.call, reward, give, linked.choice);
     }
   },
-  span: ({ copies, rewards }, give) => {
-    for (const reward of rewards) {
-      const named = reward.links.find(({ key }) => key === "span_id")?.value ?? reward.parent_id;
-      const call = named === null ? undefined : copies.get(named);
-      if (call !== undefined) giveChoice(call, reward, give);
+  span: (matter, give) => {
+    const findBySpan = spanLinkedCalls(matter);
+    for (const reward of matter.rewards) {
+      const said = reward.links.find(({ key }) => key === "span_id")?.value;
+      const linked = said === undefined ? findBySpan(reward) : undefined;
+      const call = linked?.call ?? matter.copies.get(said ?? reward.parent_id ?? "");
+      if (call !== undefined) giveChoice(call, reward, give, linked?.choice);
     }
   },
   turn: ({ calls, rewards }, give) => {
@@ -161,9 +168,14 @@ function takeLast(ends: number[], time: number): number {
   return at - size;
 }
 
-function giveChoice<C extends RewardableCall>(call: C, reward: SpanKept, give: Give<C>): void {
-  const named = reward.links.find(({ key }) => key === choiceKey)?.value;
-  if (named === undefined) give(call, reward);
+function giveChoice<C extends RewardableCall>(
+  call: C,
+  reward: SpanKept,
+  give: Give<C>,
+  linked: string | null = null,
+): void {
+  const named = reward.links.find(({ key }) => key === choiceKey)?.value ?? linked;
+  if (named === null) give(call, reward);
   else if (/^\d{1,9}$/.test(named) && Number(named) <= call.call.choices.length) {
     give(call, reward, Number(named));
   }

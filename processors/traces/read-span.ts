@@ -5,6 +5,7 @@ import { textOf } from "./attributes.ts";
 import { readCall } from "./calls.ts";
 import { readLinks } from "./links.ts";
 import { isRewardScope, noReward, readReward } from "./rewards.ts";
+import { readSpanLinks } from "./span-links.ts";
 import { anySubject, subjects, subjectsOf } from "./subjects.ts";
 import { readTool } from "./tools.ts";
 
@@ -52,6 +53,7 @@ export function keptSpan(
     trace_id: span.trace_id,
     clock: readClock(span),
     links: (about & subjects.links) === 0 ? [] : readLinks(span),
+    span_links: said.reward === null ? [] : readSpanLinks(span),
   };
 }
 

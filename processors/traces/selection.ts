@@ -3,17 +3,19 @@ import { LightningError, messageOf } from "../../schemas/errors.ts";
 import { objectOf, parsed } from "./attributes.ts";
 import { remembered } from "./remembered.ts";
 
-/** How rewards find their calls; what each means stands in match-rewards.ts. */
-export const rewardMatches = [
-  "first-occurrence",
-  "first-sibling",
-  "link",
-  "span",
-  "turn",
-  "final",
-] as const;
+/** How rewards find their calls, in a word for people; exactly in match-rewards.ts. */
+export const rewardMatchDocs = {
+  "first-occurrence": "the call that started last among those done by then and without a reward",
+  "first-sibling": "the same among the calls beside the reward in the tree",
+  link: "the call its agentlightning.link.* name; without any, the call its OpenTelemetry span links name",
+  span: "the call its agentlightning.link.* with key span_id names, else its span links, else its parent",
+  turn: "the k-th reward to the k-th call",
+  final: "the last reward to the last call",
+} as const;
 
-export type RewardMatch = (typeof rewardMatches)[number];
+export type RewardMatch = keyof typeof rewardMatchDocs;
+
+export const rewardMatches = Object.keys(rewardMatchDocs) as readonly RewardMatch[];
 
 /** Agents to learn from and the policy (name of a resource) their calls train. */
 export type AgentRow = { readonly match: string; readonly policy: string };

@@ -24,6 +24,7 @@ const plain: SpanKept = {
   trace_id: "t",
   clock: "",
   links: [],
+  span_links: [],
 };
 
 /** A span already read; times in µs. */
@@ -82,6 +83,8 @@ function callIn({ span_id, trace_id, start_time, end_time }: SpanKept): Call {
     top_p: null,
     error: null,
     choices: [],
+    previous_response_id: null,
+    instructions: 0,
   };
 }
 

@@ -26,6 +26,7 @@ function spanOf(i: number, shape: number, times: number, numbers: Numbers): Span
     sequence_id: isNumbered(numbers, times) ? ((shape >>> 17) & 1023) * 512 + i : null,
     agent: (shape >>> 27) & 1 ? `agent ${(shape >>> 28) & 3}` : null,
     links: (shape >>> 30) & 1 ? [{ key: "span_id", value: `s${(times >>> 8) % 500}` }] : [],
+    span_links: shape >>> 31 ? [linkTo(times >>> 8), linkTo(times >>> 20)] : [],
   };
   const start = now + (times & 0xffff) * 10;
   const end = start + ((times >>> 16) & 0xff) * 40;
@@ -33,6 +34,10 @@ function spanOf(i: number, shape: number, times: number, numbers: Numbers): Span
   if (kind > 4) return keptCall(`s${i}`, start, end, fields, callFields(times));
   if (kind > 2) return keptReward(`s${i}`, start, (times & 7) / 4, fields);
   return kept(`s${i}`, start, end, { ...fields, reward_scope: kind === 0 && times % 5 === 0 });
+}
+
+function linkTo(span: number): SpanKept["span_links"][number] {
+  return { trace_id: "t", span_id: `s${span % 500}`, choice: null };
 }
 
 function callFields(times: number): Partial<Call> {

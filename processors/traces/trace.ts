@@ -1,5 +1,6 @@
 import type { Call, SpanKept } from "../../schemas/types.ts";
 import { onOneClock, type TimedSpan } from "./clocks.ts";
+import { continuing } from "./continued.ts";
 import { type GivenReward, matchRewards } from "./match-rewards.ts";
 import type { Omission } from "./omissions.ts";
 import { repair } from "./repair.ts";
@@ -66,9 +67,12 @@ export function readTrace(spans: readonly SpanKept[], selection: Selection): Tra
   const matter = { calls: ordered, copies, rewards, nodes };
   const { given, unmatched } = matchRewards(matter, selection.reward_match);
   const weights = selection.reward_weights;
+  const whole = continuing(kept);
   return {
     root,
-    calls: ordered.flatMap((call) => choicesOf(call, given.get(call) ?? [], weights)),
+    calls: ordered.flatMap((call) =>
+      choicesOf(call, whole(call.call), given.get(call) ?? [], weights),
+    ),
     omitted: kept.some(({ call }) => call !== null) ? selected.omitted : [noCalls],
     finalReward: finalOf(rewards.at(-1), weights),
     unmatched,
@@ -88,7 +92,8 @@ function timedCall(call: SelectedCall): TimedSpan & { readonly call: SelectedCal
 }
 
 function choicesOf(
-  { span, call, agent, policy }: SelectedCall,
+  { span, agent, policy }: SelectedCall,
+  call: Call,
   given: readonly GivenReward[],
   weights: Weights,
 ): TracedCall[] {

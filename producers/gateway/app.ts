@@ -56,7 +56,7 @@ const requestTimeout = 120_000;
 
 /**
  * The HTTP front of the pipeline, not yet listening. Every API is served at the root for the project
- * `default` and below `/projects/<name>` for the others: OTLP (`/v1/traces`), the native API
+ * `default` and below `/projects/<name>` for the others, except SQL, which reads all of them: OTLP (`/v1/traces`), the native API
  * (`/api/v1`), the store API of Agent Lightning 0.3 (`/v1/agl`), the LLM proxy
  * (`/rollout/<id>/attempt/<id>/v1`).
  */
@@ -162,7 +162,7 @@ const index = {
   sql: "POST /api/v1/sql",
   proxy: "/rollout/{id}/attempt/{id}/v1/chat/completions",
   probes: ["GET /health", "GET /ready", "GET /metrics"],
-  projects: "each of these below /projects/{name} as well",
+  projects: "each of these but sql below /projects/{name} as well",
 };
 
 /** Under load a fold is always some records behind; more than this is not caught up. */

@@ -7,7 +7,9 @@ import { countRollouts, lastRequests, type PastQuery, searchRollouts } from "./q
 import { countSpansBefore, spanPlaces } from "./queries-spans.ts";
 import { createClickHouseSink } from "./sink.ts";
 import { openTestDatabase, type TestDatabase } from "./test-database.ts";
-import { delivery, rolloutChanged, span } from "./test-records.ts";
+import { delivery } from "./test-records/delivery.ts";
+import { rolloutChanged } from "./test-records/rollouts.ts";
+import { span } from "./test-records/spans.ts";
 
 let db: TestDatabase;
 const at = 1_790_000_000_000_000;

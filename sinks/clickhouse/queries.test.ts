@@ -13,17 +13,11 @@ import { questions } from "./questions.ts";
 import { createClickHouseSink } from "./sink.ts";
 import { readOnlySql } from "./sql-query.ts";
 import { openTestDatabase, type TestDatabase } from "./test-database.ts";
-import {
-  attemptEnded,
-  callOmitted,
-  delivery,
-  noAttributes,
-  others,
-  rolloutChanged,
-  span,
-  step,
-  transition,
-} from "./test-records.ts";
+import { callOmitted, step, transition } from "./test-records/credit.ts";
+import { delivery } from "./test-records/delivery.ts";
+import { others } from "./test-records/others.ts";
+import { rolloutChanged } from "./test-records/rollouts.ts";
+import { attemptEnded, noAttributes, span } from "./test-records/spans.ts";
 
 let db: TestDatabase;
 let sink: Sink;

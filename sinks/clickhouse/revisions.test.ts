@@ -8,12 +8,12 @@ import { createClickHouseSink } from "./sink.ts";
 import { openTestDatabase, type TestDatabase } from "./test-database.ts";
 import {
   callOmitted,
-  delivery,
   groupClosed,
   rolloutAssembled,
   step,
   transition,
-} from "./test-records.ts";
+} from "./test-records/credit.ts";
+import { delivery } from "./test-records/delivery.ts";
 
 let db: TestDatabase;
 let sink: Sink;

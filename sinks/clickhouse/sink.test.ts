@@ -9,15 +9,11 @@ import { duplicates } from "./queries-figures.ts";
 import { tables } from "./rows.ts";
 import { createClickHouseSink } from "./sink.ts";
 import { openTestDatabase, type TestDatabase } from "./test-database.ts";
-import {
-  attemptEnded,
-  delivery,
-  others,
-  rolloutChanged,
-  span,
-  step,
-  transition,
-} from "./test-records.ts";
+import { step, transition } from "./test-records/credit.ts";
+import { delivery } from "./test-records/delivery.ts";
+import { others } from "./test-records/others.ts";
+import { rolloutChanged } from "./test-records/rollouts.ts";
+import { attemptEnded, span } from "./test-records/spans.ts";
 
 let db: TestDatabase;
 before(async () => {

@@ -3,7 +3,8 @@ import { after, before, test } from "node:test";
 import { rowsOf } from "./client.ts";
 import { createClickHouseSink } from "./sink.ts";
 import { openTestDatabase, type TestDatabase } from "./test-database.ts";
-import { delivery, rolloutChanged, workerChanged } from "./test-records.ts";
+import { delivery } from "./test-records/delivery.ts";
+import { rolloutChanged, workerChanged } from "./test-records/rollouts.ts";
 
 let db: TestDatabase;
 before(async () => {

@@ -91,7 +91,8 @@ export function headerOf(leased: Leased, leaseSeconds: number, text: boolean): B
 
 function groupsOf({ groups }: Leased): BatchGroup[] {
   let from = 0;
-  return groups.map(({ group: { closed, rows, policy }, delivery }) => {
+  return groups.map(({ group, delivery }) => {
+    const { closed, rows, policy } = group;
     const range = [from, from + rows.length] as const;
     from += rows.length;
     return {
@@ -104,8 +105,8 @@ function groupsOf({ groups }: Leased): BatchGroup[] {
       mean_reward: closed.mean_reward,
       std_reward: closed.std_reward,
       equal_rewards: closed.equal_rewards,
-      min_policy_version: closed.min_policy_version,
-      max_policy_version: closed.max_policy_version,
+      min_policy_version: group.oldestVersion,
+      max_policy_version: group.newestVersion,
       revision: closed.revision,
       policy,
     };

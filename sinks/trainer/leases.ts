@@ -16,7 +16,7 @@ export type LeaseRequest = {
   readonly maxTokens: number | null;
   /** Nothing is given until so many rows are ready or no more would fit. */
   readonly minSamples: number;
-  /** Policy versions a group may be behind; older ones are never trained. Null: any. */
+  /** Versions a policy's share of a group may be behind; older ones are never trained. Null: any. */
   readonly maxStaleness: number | null;
   readonly equalRewards: "include" | "withhold";
   readonly leaseSeconds: number;
@@ -94,10 +94,11 @@ function isWanted(ledger: Ledger, group: Group, request: LeaseRequest): boolean 
   return true;
 }
 
-function stalenessOf({ closed }: Group, request: LeaseRequest): number | null {
+/** In versions of the resource set, whichever of its policies a version was made for. */
+function stalenessOf({ closed, oldestVersion }: Group, request: LeaseRequest): number | null {
   const newest = request.newestVersion(closed.resources_id);
-  if (newest === null || closed.min_policy_version === null) return null;
-  return Math.max(0, newest - closed.min_policy_version);
+  if (newest === null || oldestVersion === null) return null;
+  return Math.max(0, newest - oldestVersion);
 }
 
 function describe(

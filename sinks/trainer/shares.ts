@@ -9,6 +9,9 @@ export type Share = {
   readonly rows: readonly TransitionRecorded[];
   /** How many rows it must have. */
   readonly expected: number;
+  /** Policy versions that generated its rows; null: none of them says. */
+  readonly oldestVersion: number | null;
+  readonly newestVersion: number | null;
 };
 
 /**
@@ -26,7 +29,8 @@ export function sharesOf(
   const policies = [...new Set(rows.map(({ policy }) => policy))].sort();
   const expected = closed.transitions;
   if (rows.length !== expected || policies.length < 2) {
-    return [{ policy: policies[0] ?? "", place, rows, expected }];
+    const { min_policy_version: oldestVersion, max_policy_version: newestVersion } = closed;
+    return [{ policy: policies[0] ?? "", place, rows, expected, oldestVersion, newestVersion }];
   }
   const byPolicy = new Map(policies.map((policy): [string, TransitionRecorded[]] => [policy, []]));
   for (const row of rows) byPolicy.get(row.policy)?.push(row);
@@ -35,5 +39,18 @@ export function sharesOf(
     place: index === 0 ? place : `${place}.${index}`,
     rows: own,
     expected: own.length,
+    ...versionsOf(own),
   }));
+}
+
+/** A share is as old as its own rows, not as those that train another policy. */
+function versionsOf(
+  rows: readonly TransitionRecorded[],
+): Pick<Share, "oldestVersion" | "newestVersion"> {
+  const versions = rows.flatMap(({ policy_version }) => policy_version ?? []);
+  if (versions.length === 0) return { oldestVersion: null, newestVersion: null };
+  return {
+    oldestVersion: versions.reduce((a, b) => Math.min(a, b)),
+    newestVersion: versions.reduce((a, b) => Math.max(a, b)),
+  };
 }

@@ -4,7 +4,7 @@ import { after, before, describe, test } from "node:test";
 import { packFloat32, packInt32 } from "../../../schemas/bytes.ts";
 import type { TransitionRecorded } from "../../../schemas/types.ts";
 import { rowsOf } from "../../../sinks/clickhouse/client.ts";
-import { transition } from "../../../sinks/clickhouse/test-records.ts";
+import { transition } from "../../../sinks/clickhouse/test-records/credit.ts";
 import { kinds, readExportOptions } from "./options.ts";
 import { type ExportBench, type Line, openExportBench, said, wrong } from "./testing.ts";
 

@@ -7,7 +7,8 @@ import type { TransitionRecorded } from "../../../schemas/types.ts";
 import type { ClickHouseClient } from "../../../sinks/clickhouse/client.ts";
 import { createClickHouseSink } from "../../../sinks/clickhouse/sink.ts";
 import { openTestDatabase } from "../../../sinks/clickhouse/test-database.ts";
-import { delivery, groupClosed, transition } from "../../../sinks/clickhouse/test-records.ts";
+import { groupClosed, transition } from "../../../sinks/clickhouse/test-records/credit.ts";
+import { delivery } from "../../../sinks/clickhouse/test-records/delivery.ts";
 import { exportWith } from "../export.ts";
 import { readExportOptions } from "./options.ts";
 

@@ -25,7 +25,7 @@ export async function askJson<T>(method: string, url: string, body?: object): Pr
   return text === "" ? null : (JSON.parse(text) as T);
 }
 
-/** Rows of a query over everything a project has made. */
+/** Rows of a query over everything every project has made; `gateway` is its address without a project. */
 export async function rowsOf<T>(gateway: string, query: string): Promise<T[]> {
   const body = JSON.stringify({ query, format: "JSONEachRow" });
   const headers = { "content-type": "application/json" };

@@ -44,11 +44,11 @@ export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<Po
   });
   await publishOnce(gateway, firstPrompts);
   const groups = await runAll(gateway, options);
-  await credited(gateway, recipe.project, groups);
+  await credited(options, recipe.project, groups);
   const trainer = `${options.trainerUrl}/projects/${recipe.project}`;
   const runs: PolicyRun[] = [];
   for (const { policy } of recipe.selection.agents) {
-    const rows = await rowCount(gateway, recipe.project, policy, groups);
+    const rows = await rowCount(options.gatewayUrl, recipe.project, policy, groups);
     runs.push(await train(trainer, policy, rows));
   }
   return runs;
@@ -117,21 +117,27 @@ async function promptsIn(gateway: string): Promise<Prompts> {
  * fill one after the other.
  */
 async function credited(
-  gateway: string,
+  { gatewayUrl, tries }: RunOptions,
   project: string,
   groups: readonly string[],
 ): Promise<void> {
   const of = `WHERE ${isOf(project, groups)}`;
   const query = `SELECT
     (SELECT count() FROM latest_groups ${of}) AS closed,
+    (SELECT count() FROM latest_assemblies ${of}) AS assembled,
     (SELECT sum(transitions) FROM latest_groups ${of}) - (SELECT count() FROM latest_transitions ${of})
       + (SELECT sum(omitted) FROM latest_assemblies ${of})
       - (SELECT count() FROM latest_omitted_calls ${of} AND kafka_topic LIKE '%steps') AS missing`;
   for (const deadline = Date.now() + patienceMs; ; ) {
-    const [row] = await rowsOf<{ closed: string; missing: string }>(gateway, query);
-    if (Number(row?.closed) >= groups.length && Number(row?.missing) === 0) return;
+    const [row] = await rowsOf<Record<"closed" | "assembled" | "missing", string>>(
+      gatewayUrl,
+      query,
+    );
+    const isWhole =
+      Number(row?.closed) >= groups.length && Number(row?.assembled) >= groups.length * tries;
+    if (isWhole && Number(row?.missing) === 0) return;
     if (Date.now() > deadline) {
-      const seen = `${row?.closed} closed, ${row?.missing} rows missing`;
+      const seen = `${row?.closed} closed, ${row?.assembled} rollouts assembled, ${row?.missing} rows missing`;
       throw new Error(`${groups.length} groups were not credited within a minute: ${seen}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 250));

@@ -62,7 +62,7 @@ async function runOne(name: RecipeName, tries: number, url: string): Promise<voi
     things,
     tries,
   });
-  const gateway = `${values.gateway}/projects/${recipe.project}`;
+  const { gateway } = values;
   const of = `WHERE project = '${recipe.project}' GROUP BY ALL ORDER BY ALL`;
   const made = await rowsOf<Counted>(
     gateway,

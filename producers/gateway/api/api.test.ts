@@ -135,12 +135,14 @@ test("resources come back as they were put, weights included, and a repeated put
   assert.deepEqual((await ask(gateway, "GET", "/api/v1/resources")).body, [put.body]);
 });
 
-test("SQL answers in the format asked for and refuses what is no SELECT", async () => {
+test("SQL answers in the format asked for, refuses what is no SELECT, and is below no project", async () => {
   const gateway = await testGateway();
   const csv = await ask(gateway, "POST", "/api/v1/sql", { query: "SELECT 1", format: "CSV" });
   assert.equal(csv.answer.headers["content-type"], "text/csv; charset=utf-8");
   const drop = await ask(gateway, "POST", "/api/v1/sql", { query: "DROP TABLE spans" });
   assert.deepEqual([drop.status, drop.body.error.code], [400, "query-refused"]);
+  const below = await ask(gateway, "POST", "/projects/a/api/v1/sql", { query: "SELECT 1" });
+  assert.deepEqual([below.status, below.body.error.code], [404, "not-found"]);
 });
 
 const path = "/api/v1/rollouts";

@@ -1,5 +1,6 @@
 import { Type, type TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance } from "fastify";
+import { LightningError } from "../../../schemas/errors.ts";
 import type { Gateway } from "../context.ts";
 import { closed } from "./fields.ts";
 
@@ -25,8 +26,21 @@ const Question = Type.Object(
   closed,
 );
 
-/** Read-only SQL over everything that was recorded. */
+/**
+ * Read-only SQL over everything that was recorded, of every project: so it is not served below
+ * `/projects/<name>`, where it would look confined. ClickHouse's `additional_table_filters` hides rows
+ * but runs a query's own PREWHERE before them, whose errors quote what was to be hidden; row policies,
+ * which do not, need users that the embedded engine has not.
+ */
 export function sqlRoutes(plain: FastifyInstance, gateway: Gateway): void {
+  if (plain.prefix.startsWith("/projects/")) {
+    plain.post("/sql", async () => {
+      const message =
+        "SQL reads all projects and is at the root alone: POST /api/v1/sql, with WHERE project = '…' in it";
+      throw new LightningError("not-found", message);
+    });
+    return;
+  }
   const scope = plain.withTypeProvider<TypeBoxTypeProvider>();
   scope.post("/sql", { schema: { body: Question } }, async (request, reply) => {
     const { query, format = "JSON" } = request.body;

@@ -1,89 +1,20 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { LightningError } from "../../../schemas/errors.ts";
-import {
-  ackBatch,
-  type Batch,
-  leaseBatch,
-  rowOf,
-  type TrainerAddress,
-  type WorkerResource,
-} from "./batches.ts";
+import { ackBatch, type Batch, leaseBatch, rowOf, type TrainerAddress } from "./batches.ts";
 import { createOptimizer, type LearnMetrics, type Optimizer, trainStep } from "./learn.ts";
-import { createPolicy, load, type Policy, serialize } from "./policy.ts";
+import type { Policy } from "./policy.ts";
+import { keepPublished, type Publisher, resourceSet, resourcesOf } from "./publish.ts";
 import type { Served } from "./serve.ts";
 
-/** Resource set of the policy, and the names in it. */
-export const policyResources = { id: "policy", llm: "main_llm", weights: "weights" } as const;
-
-export type WorkerSettings = {
+export type WorkerSettings = Publisher & {
   readonly trainer: TrainerAddress;
-  /** Base URL of a gateway, with `/projects/<name>` for a project other than `default`. */
-  readonly gatewayUrl: string;
-  /** Where agents reach the model, `…/v1`. */
-  readonly endpoint: string;
-  readonly model: string;
   readonly workerId: string;
-  /** Seed of the random policy it starts from when the log has none. */
-  readonly seed: number;
+  /** Trains the rows of this policy alone, "" being those no selection routed; null: all rows. */
+  readonly policy: string | null;
   /** Rows to ask for in a batch. */
   readonly maxSamples: number;
   readonly maxStaleness: number;
 };
-
-/**
- * The policy in the log, or a random one; published with our endpoint, so that agents find us.
- *
- * @throws LightningError `engine-unavailable` when the gateway does not answer.
- */
-export async function startPolicy(settings: WorkerSettings): Promise<Served> {
-  const known = await fetchPolicy(settings);
-  const policy = known ?? createPolicy(settings.seed);
-  const resources = Object.fromEntries(
-    resourcesOf(settings, policy).map(({ name, kind, json, blob }) => [
-      name,
-      {
-        kind,
-        ...json,
-        ...(blob === undefined ? {} : { blob: Buffer.from(blob).toString("base64") }),
-      },
-    ]),
-  );
-  const url = `${settings.gatewayUrl}/api/v1/resources/${policyResources.id}`;
-  const answer = await fetch(url, {
-    method: "PUT",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ resources }),
-  });
-  if (!answer.ok) throw unavailable(`PUT ${url} answered ${answer.status}: ${await answer.text()}`);
-  const { version } = (await answer.json()) as { version: number };
-  return { policy, version };
-}
-
-async function fetchPolicy({ gatewayUrl }: WorkerSettings): Promise<Policy | undefined> {
-  const url = `${gatewayUrl}/api/v1/resources/${policyResources.id}`;
-  const answer = await fetch(url);
-  if (answer.status === 404) return undefined;
-  if (!answer.ok) throw unavailable(`GET ${url} answered ${answer.status}`);
-  const { resources } = (await answer.json()) as { resources: Record<string, { blob?: string }> };
-  const blob = resources[policyResources.weights]?.blob;
-  return blob === undefined ? undefined : load(Buffer.from(blob, "base64"));
-}
-
-function unavailable(message: string): LightningError {
-  return new LightningError("engine-unavailable", message);
-}
-
-function resourcesOf({ endpoint, model }: WorkerSettings, policy: Policy): WorkerResource[] {
-  return [
-    { name: policyResources.llm, kind: "llm", json: { endpoint, model } },
-    {
-      name: policyResources.weights,
-      kind: "weights",
-      json: { format: "lightning-policy-1" },
-      blob: serialize(policy),
-    },
-  ];
-}
 
 /** What the worker tells of each batch. */
 export type TrainedBatch = { readonly version: number; readonly metrics: LearnMetrics };
@@ -101,8 +32,11 @@ export async function trainForEver(
   const optimizer = createOptimizer(served.policy);
   while (!signal.aborted) {
     try {
-      const batch = (await lease(settings, enough, signal)) ?? (await lease(settings, any, signal));
+      const batch =
+        (await lease(settings, enough, signal)) ??
+        (await lease(settings, settings.policy === null ? any : anySoon, signal));
       if (batch !== null) onTrained(await trainBatch(settings, served, optimizer, batch));
+      else if (settings.policy !== null) await keepPublished(settings, served);
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof LightningError) || error.reaction === "exit") throw error;
@@ -115,15 +49,20 @@ export async function trainForEver(
 /** A full batch learns best; after a moment what there is will do. */
 const enough = { minSamples: 96, waitSeconds: 0.5 };
 const any = { minSamples: 1, waitSeconds: 2 };
+/** Of one policy, which looks at what the others have published in between. */
+const anySoon = { minSamples: 1, waitSeconds: 0.5 };
 
 function lease(
-  { trainer, workerId, maxSamples, maxStaleness }: WorkerSettings,
+  { trainer, workerId, policy, maxSamples, maxStaleness }: WorkerSettings,
   amount: typeof any,
   signal: AbortSignal,
 ): Promise<Batch | null> {
   return leaseBatch(
     trainer,
-    { workerId, maxSamples, maxStaleness, ...amount, text: false },
+    {
+      ...{ workerId, maxSamples, maxStaleness, ...amount, text: false },
+      ...(policy !== null && { policy }),
+    },
     signal,
   );
 }
@@ -142,7 +81,7 @@ async function trainBatch(
   const metrics = trainStep(policy, trained, usable);
   const { version } = await ackBatch(settings.trainer, batch.header.lease_id, {
     metrics,
-    resources: { resourcesId: policyResources.id, resources: resourcesOf(settings, policy) },
+    resources: { resourcesId: resourceSet, resources: resourcesOf(settings, policy) },
   });
   Object.assign(optimizer, trained);
   served.policy = policy;
