@@ -1,7 +1,7 @@
 /** Our adapters on the traces of one file, timed: the other side of adapters.py. */
 
 import { markOf } from "../../processors/fixtures.ts";
-import { type Padded, padRows } from "../../processors/rows/pad.ts";
+import { padRows } from "../../processors/rows/pad.ts";
 import { turnsOfTriplets } from "../../processors/rows/rows-of-triplets.ts";
 import { rowsOfTurns } from "../../processors/rows/rows-of-turns.ts";
 import { assembledRecords } from "../../processors/traces/assembled.ts";
@@ -70,12 +70,9 @@ async function measure({ file, seconds, widths }: AdaptersJob): Promise<OursTime
   const padded = (level: Level): RowPasses => {
     const [prompt, response] = widths[level];
     const pad = { prompt, response, pad_id: 0, bfloat16: true };
-    let spent: Padded | null = null;
     const [ms, rows] = passes(seconds, () => {
       const made = rowsOf(level);
-      for (let i = 0; i < made.length; i += batch) {
-        spent = padRows(made.slice(i, i + batch), pad, spent);
-      }
+      for (let i = 0; i < made.length; i += batch) padRows(made.slice(i, i + batch), pad);
       return made.length;
     });
     return { ms, rows };

@@ -39,25 +39,6 @@ test("prompts are padded left, responses right; positions count tokens; the rewa
   fc.assert(fc.property(ids, ids, fc.double({ noNaN: true }), check), { numRuns: 500 });
 });
 
-test("a batch in the memory of a spent one is what it would be in its own", () => {
-  const logprobs = fc.constantFrom(undefined, -0.5);
-  const rollout = fc.tuple(ids, ids, logprobs).map(([prompt, response, each]) => {
-    const sampled = each === undefined ? [] : [response.map(() => each)];
-    return rolloutOf([turn(prompt, response, ...sampled)], { reward: 1 });
-  });
-  const batch = fc.array(rollout, { maxLength: 4 });
-  fc.assert(
-    fc.property(batch, batch, fc.constantFrom(0, 7), (first, second, pad_id) => {
-      const padded = { ...options, pad_id };
-      const [before, after] = [first, second].map((some) => rowsOfTurns(some).rows);
-      const expected = padRows(after ?? [], padded);
-      const spent = padRows(before ?? [], padded);
-      assert.deepEqual(padRows(after ?? [], padded, spent), expected);
-    }),
-    { numRuns: 500 },
-  );
-});
-
 test("log-probs are a tensor when every row has them", () => {
   const known = rolloutOf([turn([1], [2], [-0.5])]);
   const unknown = rolloutOf([turn([1], [2])]);

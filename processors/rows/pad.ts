@@ -44,36 +44,23 @@ export type Padded = {
   readonly rollout_log_probs: Matrix<Float32Array> | null;
 };
 
-/**
- * Tensors of a batch (reference/v0.3-behaviour.md 4.3, reference/v1.0.md 3.3).
- *
- * @param spent a batch nobody reads any more: its memory becomes that of the new one, which then
- * costs a third.
- */
-export function padRows(
-  rows: readonly PadRow[],
-  options: PadOptions,
-  spent: Padded | null = null,
-): Padded {
+/** Tensors of a batch (reference/v0.3-behaviour.md 4.3, reference/v1.0.md 3.3). */
+export function padRows(rows: readonly PadRow[], options: PadOptions): Padded {
   const { prompt: p, response: r, pad_id } = options;
   const n = rows.length;
   const known = n > 0 && rows.every(({ logprobs }) => logprobs !== null);
-  const ids = zeros(Int32Array, n * (p + r), spent?.input_ids);
-  // Memory that is zero already is not touched: most of a batch may be padding.
-  const input_ids = whole(p + r, pad_id === 0 ? ids : ids.fill(pad_id));
+  const input_ids = whole(p + r, filledWith(pad_id, n * (p + r)));
   const padded = {
     rows: n,
     prompts: { ...input_ids, width: p },
     responses: { ...input_ids, width: r, offset: p },
     input_ids,
-    attention_mask: whole(p + r, zeros(Uint8Array, n * (p + r), spent?.attention_mask)),
-    position_ids: whole(p + r, zeros(Int32Array, n * (p + r), spent?.position_ids)),
+    attention_mask: whole(p + r, new Uint8Array(n * (p + r))),
+    position_ids: whole(p + r, new Int32Array(n * (p + r))),
     is_drop_mask: rows.map(({ is_drop }) => is_drop),
-    token_level_scores: whole(r, zeros(Float64Array, n * r, spent?.token_level_scores)),
-    response_mask: whole(r, zeros(Uint8Array, n * r, spent?.response_mask)),
-    rollout_log_probs: known
-      ? whole(r, zeros(Float32Array, n * r, spent?.rollout_log_probs))
-      : null,
+    token_level_scores: whole(r, new Float64Array(n * r)),
+    response_mask: whole(r, new Uint8Array(n * r)),
+    rollout_log_probs: known ? whole(r, new Float32Array(n * r)) : null,
   };
   for (const [i, row] of rows.entries()) writeRow(padded, i, row, options);
   return padded;
@@ -83,27 +70,10 @@ function whole<Data>(width: number, data: Data): Matrix<Data> {
   return { width, stride: width, offset: 0, data };
 }
 
-type Numbers = { readonly buffer: ArrayBufferLike; fill(value: number): unknown };
-
-type Kind<Data> = {
-  readonly BYTES_PER_ELEMENT: number;
-  new (length: number): Data;
-  new (buffer: ArrayBufferLike, offset: number, length: number): Data;
-};
-
-/** So many zeros, in the memory of the matrix when that is large enough. */
-function zeros<Data extends Numbers>(
-  Kind: Kind<Data>,
-  length: number,
-  spent: Matrix<Data> | null | undefined,
-): Data {
-  const memory = spent?.data.buffer;
-  if (memory === undefined || memory.byteLength < length * Kind.BYTES_PER_ELEMENT) {
-    return new Kind(length);
-  }
-  const data = new Kind(memory, 0, length);
-  data.fill(0);
-  return data;
+/** Memory that is zero already is not touched: most of a batch may be padding. */
+function filledWith(id: number, length: number): Int32Array {
+  const data = new Int32Array(length);
+  return id === 0 ? data : data.fill(id);
 }
 
 function writeRow(padded: Padded, i: number, row: PadRow, options: PadOptions): void {
