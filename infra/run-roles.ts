@@ -52,7 +52,7 @@ export async function startRoles(
 
 /**
  * Records of a kilobyte fill Node's own pools of 8 KiB after a few, and each new one is a call into
- * V8 and a thing to collect: 3 % of a gateway's time.
+ * V8 and a thing to collect.
  */
 const bufferPoolBytes = 64 * 1024;
 

@@ -9,8 +9,8 @@ type Choosing = {
 
 /**
  * In the place of kafkajs' default partitioner, which hashes in big integers and filters the
- * partitions for every message: 4 µs each. The partitions are the same. Records of a rollout come
- * one behind the other, so the key is mostly the one before.
+ * partitions for every message. The partitions are the same. Records of a rollout come one behind the
+ * other, so the key is mostly the one before.
  *
  * @returns a partitioner for one producer; all our records have a key or say their partition.
  */

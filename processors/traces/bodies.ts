@@ -19,8 +19,9 @@ type Json = Readonly<Record<string, unknown>>;
 /**
  * A call whose request and response bodies were recorded: OpenAI's chat and text completions
  * (https://platform.openai.com/docs/api-reference/chat) with the token ids vLLM and SGLang add, its
- * Responses API (responses.ts), or Anthropic's messages. Fields may be texts of JSON or of Python literals. Of the places engines put
- * token ids, the first in the reference's order counts (reference/v0.3-behaviour.md, 2.4 and 3.8).
+ * Responses API (responses.ts), or Anthropic's messages. Fields may be texts of JSON or of Python
+ * literals. Of the places engines put token ids, the first in the reference's order counts
+ * (reference/v0.3-behaviour.md, 2.4 and 3.8).
  */
 export function readBodies(request: unknown, response: unknown): CallParts {
   const asked = objectOf(structured(request)) ?? {};

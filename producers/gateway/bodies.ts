@@ -32,7 +32,7 @@ export async function readBody(
 ): Promise<Buffer> {
   const name = (encoding ?? "identity").trim().toLowerCase();
   if (name === "identity" || name === "") {
-    return collectSent(payload, limits.compressed);
+    return collect(payload, limits.compressed, "body").catch(refused);
   }
   const create = Object.hasOwn(decompressors, name) ? decompressors[name] : undefined;
   if (create === undefined) {
@@ -45,40 +45,13 @@ export async function readBody(
   return decompress(payload, create(), name, limits);
 }
 
-/**
- * As `collect` of `sent`, with listeners: an iterator of a stream, its promises and its watching for
- * the end cost 40 µs a request, and almost every request comes here.
- */
-function collectSent(payload: Readable, limit: number): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let size = 0;
-    const settle = (done: () => void): void => {
-      payload.off("data", onData).off("end", onEnd).off("error", onCut).off("close", onCut);
-      done();
-    };
-    const onData = (chunk: Buffer): void => {
-      size += chunk.length;
-      chunks.push(chunk);
-      if (size <= limit) return;
-      settle(() => reject(tooLarge("body", limit)));
-      // Left as it is: the answer still has to go out, whatever becomes of the sender.
-      payload.on("error", () => undefined).pause();
-    };
-    const onEnd = (): void => settle(() => resolve(joined(chunks, size)));
-    const onCut = (cause?: Error): void => settle(() => reject(cutShort(cause)));
-    if (payload.destroyed) return onCut(payload.errored ?? undefined);
-    payload.on("data", onData).on("end", onEnd).on("error", onCut).on("close", onCut);
-  });
-}
-
 async function decompress(
   payload: Readable,
   inflate: Transform,
   name: string,
   limits: BodyLimits,
 ): Promise<Buffer> {
-  const whole = collect(unfinished(inflate), limits.decompressed, "decompressed body");
+  const whole = collect(inflate, limits.decompressed, "decompressed body");
   const feed = collectInto(payload, limits.compressed, inflate);
   try {
     const [bytes] = await Promise.all([whole, feed]);
@@ -112,19 +85,32 @@ async function collectInto(payload: Readable, limit: number, into: Transform): P
   into.end();
 }
 
-async function collect(
-  stream: AsyncIterable<Buffer>,
-  limit: number,
-  what: string,
-): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of stream) {
-    size += chunk.length;
-    if (size > limit) throw tooLarge(what, limit);
-    chunks.push(chunk);
-  }
-  return joined(chunks, size);
+/**
+ * All of a stream, which is left as it is beyond the limit: the answer still has to go out, whatever
+ * becomes of the sender. With listeners, as an iterator of a stream, its promises and its watching for
+ * the end cost much of a small request.
+ */
+function collect(stream: Readable, limit: number, what: string): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const settle = (done: () => void): void => {
+      stream.off("data", onData).off("end", onEnd).off("error", onCut).off("close", onCut);
+      done();
+    };
+    const onData = (chunk: Buffer): void => {
+      size += chunk.length;
+      chunks.push(chunk);
+      if (size <= limit) return;
+      settle(() => reject(tooLarge(what, limit)));
+      stream.on("error", () => undefined).pause();
+    };
+    const onEnd = (): void => settle(() => resolve(joined(chunks, size)));
+    const onCut = (cause?: Error): void =>
+      settle(() => reject(cause ?? new Error("the stream closed before its end")));
+    if (stream.destroyed) return onCut(stream.errored ?? undefined);
+    stream.on("data", onData).on("end", onEnd).on("error", onCut).on("close", onCut);
+  });
 }
 
 function joined(chunks: readonly Buffer[], size: number): Buffer {
@@ -132,23 +118,20 @@ function joined(chunks: readonly Buffer[], size: number): Buffer {
   return chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, size);
 }
 
-/** Chunks of a stream that is left as it is on an early return: the answer still has to go out. */
-function unfinished(stream: Readable): AsyncIterable<Buffer> {
-  return stream.iterator({ destroyOnReturn: false });
-}
-
 /** Chunks of a request's body; `request-invalid` when the sender hangs up in the middle. */
 async function* sent(payload: Readable): AsyncGenerator<Buffer, void, void> {
   try {
-    yield* unfinished(payload);
+    // Left as it is on an early return, too.
+    yield* payload.iterator({ destroyOnReturn: false });
   } catch (cause) {
-    throw cutShort(cause);
+    refused(cause);
   }
 }
 
-function cutShort(cause: unknown): LightningError {
+function refused(cause: unknown): never {
+  if (cause instanceof LightningError) throw cause;
   const message = "body is cut short: the connection closed";
-  return new LightningError("request-invalid", message, { cause, field: "body" });
+  throw new LightningError("request-invalid", message, { cause, field: "body" });
 }
 
 function drained(into: Transform): Promise<void> {

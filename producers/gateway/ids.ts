@@ -41,7 +41,7 @@ export function hexId(digits: number, seeds: readonly string[] | null): string {
 const drawn = Buffer.alloc(4096);
 let used = drawn.length;
 
-/** Drawn many at a time: asking the system's generator costs as much as hundreds of its bytes. */
+/** Drawn many at a time: asking the system's generator costs more than the few bytes of an id. */
 function randomHex(bytes: number): string {
   if (used + bytes > drawn.length) {
     randomFillSync(drawn);

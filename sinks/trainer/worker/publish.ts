@@ -69,18 +69,22 @@ export async function keepPublished(publisher: Publisher, served: Served): Promi
   served.version = Math.max(served.version, version);
 }
 
-type Set = {
+type ResourceSet = {
   readonly version: number;
   readonly resources: Readonly<Record<string, { endpoint?: string; blob?: string }>>;
 };
 
-async function fetchSet(publisher: Publisher): Promise<Set | null> {
+async function fetchSet(publisher: Publisher): Promise<ResourceSet | null> {
   const answer = await ask(publisher, { method: "GET" });
-  return answer === null ? null : ((await answer.json()) as Set);
+  return answer === null ? null : ((await answer.json()) as ResourceSet);
 }
 
 /** Puts our resources in the place of those of the same names; the others stay. The new version. */
-async function publish(publisher: Publisher, policy: Policy, set: Set | null): Promise<number> {
+async function publish(
+  publisher: Publisher,
+  policy: Policy,
+  set: ResourceSet | null,
+): Promise<number> {
   const own = resourcesOf(publisher, policy).map(({ name, kind, json, blob }) => [
     name,
     {
