@@ -9,7 +9,9 @@ const require = createRequire(import.meta.url);
 const theirMurmur2: (
   key: Buffer,
 ) => number = require("kafkajs/src/producer/partitioners/default/murmur2");
-const theirPartitioner: typeof partitionByKey = require("kafkajs/src/producer/partitioners/default");
+const theirPartitioner: Parameters<
+  typeof partitionByKey
+>[0] = require("kafkajs/src/producer/partitioners/default");
 
 const bytes = fc.uint8Array({ maxLength: 100 }).map((array) => Buffer.from(array));
 const keys = fc.oneof(bytes, fc.string({ unit: "binary", maxLength: 5 }));
@@ -22,7 +24,7 @@ test("messages go to the partitions that kafkajs chooses, also when a key comes 
   const places = fc.array(fc.record({ key: keys, topics: fc.integer({ min: 1, max: 64 }) }));
   fc.assert(
     fc.property(places, (messages) => {
-      const [ours, theirs] = [partitionByKey(), theirPartitioner()];
+      const [ours, theirs] = [partitionByKey(theirPartitioner)(), theirPartitioner()];
       for (const { key, topics } of messages) {
         const partitionMetadata = Array.from({ length: topics }, (_, i) => ({
           partitionId: i,
@@ -37,7 +39,13 @@ test("messages go to the partitions that kafkajs chooses, also when a key comes 
   );
 });
 
-test("a message that names neither key nor partition is refused", () => {
-  const choosing = { partitionMetadata: [{}], message: { key: null } };
-  assert.throws(() => partitionByKey()(choosing), /without key and partition/);
+test("messages without a key take turns on the partitions that have a leader", () => {
+  const partitionMetadata = [0, 1, 2, 3].map((partitionId) => ({
+    partitionId,
+    leader: partitionId === 2 ? -1 : 0,
+  }));
+  const choose = partitionByKey(theirPartitioner)();
+  const choosing = { topic: "spans", partitionMetadata, message: { key: null } };
+  const chosen = Array.from({ length: 6 }, () => choose(choosing));
+  assert.deepEqual([...chosen].sort(), [0, 0, 1, 1, 3, 3]);
 });

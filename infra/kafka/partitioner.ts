@@ -7,25 +7,32 @@ type Choosing = {
   };
 };
 
+type Partitioner = (choosing: Choosing) => number;
+
 /**
  * In the place of kafkajs' default partitioner, which hashes in big integers and filters the
  * partitions for every message. The partitions are the same. Records of a rollout come one behind the
  * other, so the key is mostly the one before.
  *
- * @returns a partitioner for one producer; all our records have a key or say their partition.
+ * @param theirs makes kafkajs' own partitioner, which keeps the messages without a key.
+ * @returns makes a partitioner for one producer.
  */
-export function partitionByKey(): (choosing: Choosing) => number {
-  let lastKey = "";
-  let lastHash = murmur2(Buffer.alloc(0));
-  return ({ partitionMetadata, message: { key, partition } }) => {
-    if (partition !== undefined && partition !== null) return partition;
-    if (key === undefined || key === null) throw new Error("a record without key and partition");
-    const hash = key === lastKey ? lastHash : murmur2(Buffer.from(key as string));
-    if (typeof key === "string") {
-      lastKey = key;
-      lastHash = hash;
-    }
-    return (hash & 0x7fffffff) % partitionMetadata.length;
+export function partitionByKey(theirs: () => Partitioner): () => Partitioner {
+  return () => {
+    const withoutKey = theirs();
+    let lastKey = "";
+    let lastHash = murmur2(Buffer.alloc(0));
+    return (choosing) => {
+      const { key, partition } = choosing.message;
+      if (partition !== undefined && partition !== null) return partition;
+      if (key === undefined || key === null) return withoutKey(choosing);
+      const hash = key === lastKey ? lastHash : murmur2(Buffer.from(key as string));
+      if (typeof key === "string") {
+        lastKey = key;
+        lastHash = hash;
+      }
+      return (hash & 0x7fffffff) % choosing.partitionMetadata.length;
+    };
   };
 }
 

@@ -259,7 +259,8 @@ function endOfBatches({ buffer, offset }: Decoder): number | undefined {
 }
 
 // Before the client itself is loaded, which keeps what it finds.
-replaceModule("kafkajs/src/producer/partitioners/default", partitionByKey);
+const partitioner = "kafkajs/src/producer/partitioners/default";
+replaceModule(partitioner, partitionByKey(require(partitioner)));
 groupInOnePass();
 growWithoutZeroes();
 encodeBatchesAtOnce();
