@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { getPriority, tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { afterEach, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { childEnvironment } from "../config.ts";
@@ -17,7 +17,8 @@ let dataDir: string;
 let up: ChildProcess;
 let said = "";
 
-before(() => {
+beforeEach(() => {
+  said = "";
   dataDir = mkdtempSync(join(tmpdir(), "lightning-up-"));
   const args = ["up", "--port", "0", "--data", dataDir, "--rounds", "3", "--exit"];
   up = spawn(process.execPath, [launcher, ...args], {
@@ -29,7 +30,7 @@ before(() => {
   });
 });
 
-after(async () => {
+afterEach(async () => {
   if (up.exitCode === null) {
     up.kill("SIGTERM");
     await once(up, "exit");
@@ -89,5 +90,13 @@ describe("lightning up", () => {
     assert.equal(counted.lost, 0);
     assert.equal(counted.duplicated, 0);
     assert.ok(counted.trained > 0, said);
+  });
+
+  test("stops when it is asked to in the middle of the training, with rollouts in the queue", async () => {
+    await eventually("the training", () => (/ 0 {2}.*\d\.\d{3}/.test(said) ? true : undefined));
+    up.kill("SIGTERM");
+    const stopped = once(up, "exit").then(([code]) => code);
+    const late = sleep(withinMs, "still running", { ref: false });
+    assert.equal(await Promise.race([stopped, late]), 0, said);
   });
 });

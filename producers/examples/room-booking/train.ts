@@ -44,7 +44,8 @@ const newVersionWithinMs = 20_000;
 /**
  * Trains the room-booking agent through a gateway until it has learned: enqueues tasks, runs agents
  * on what it claims, grades them and reports the reward; the rest (assembling, credit, training, new
- * weights) happens elsewhere. Held-out tasks measure before, between and after.
+ * weights) happens elsewhere. Held-out tasks measure before, between and after. Aborted, it lets the
+ * agents under way finish and returns.
  */
 export async function trainRoomBooking(options: TrainingOptions): Promise<void> {
   const gateway = gatewayClient(options.gatewayUrl);
@@ -83,6 +84,8 @@ export async function trainRoomBooking(options: TrainingOptions): Promise<void> 
         report(round, version, trainReward, reward),
       );
     }
+  } catch (error) {
+    if (!options.signal.aborted) throw error;
   } finally {
     await workers.stop();
   }
@@ -128,7 +131,7 @@ async function runAll(
 }
 
 type Agents = {
-  /** Rewards of these rollouts once they have ended; one that failed counts 0. */
+  /** Rewards of these rollouts once they have ended; one that failed counts 0. Rejects when aborted. */
   rewardsOf(rolloutIds: readonly string[]): Promise<number[]>;
   stop(): Promise<void>;
 };
@@ -163,7 +166,11 @@ function startAgents(gateway: GatewayClient, options: TrainingOptions): Agents {
   }
 
   const dispatching = dispatch();
-  const failed = dispatching.then(() => new Promise<never>(() => undefined));
+  const failed = dispatching.then(() => {
+    // What still waits in the queue is nobody's now.
+    options.signal.throwIfAborted();
+    return new Promise<never>(() => undefined);
+  });
   failed.catch(() => undefined);
   const rewardOf = async (id: string): Promise<number> => {
     const reward = rewards.get(id) ?? (await new Promise<number>((done) => waiting.set(id, done)));
