@@ -1,3 +1,4 @@
+import { packRows, unpackRows } from "../schemas/packed-rows.ts";
 import type { RecordName, Tagged } from "../schemas/records.ts";
 import { createHeap } from "./heap.ts";
 import type { Emitted, Event, Processor, Step, Tick } from "./processor.ts";
@@ -8,7 +9,14 @@ export type Change = { readonly key: string; readonly row: string; readonly valu
 /** Row id under which a key's timer stands in the changelog. */
 export const timerRow = "\u0000timer";
 
-type KeyState = { readonly rows: Map<string, Tagged>; wakeAt: number | null };
+/** Rows that rest are packed, a character a byte: one thing in memory instead of dozens. */
+type KeyState = { rows: Map<string, Tagged> | string; wakeAt: number | null };
+
+/** What nothing happened to for so long rests, ms of log time, and for twice as long at most. */
+const restAfterMs = 5000;
+
+/** A key of more rows is an open one, and packing what will be needed again costs more than it saves. */
+const mostRestingRows = 4;
 
 /**
  * The state of one input partition of a processor and the rules of folding it: the same code runs
@@ -42,6 +50,21 @@ export function createTask(processor: Processor): Task {
   const timers = createHeap(earlier);
   /** Changed rows since the last commit, and whether the changelog had the row before. */
   const changed = new Map<string, Map<string, boolean>>();
+  /** Keys that something happened to since the last turn, and between that and the one before. */
+  let touched = new Set<string>();
+  let touchedBefore = new Set<string>();
+  let turnedAt = Number.NEGATIVE_INFINITY;
+
+  function turn(now: number): void {
+    turnedAt = now;
+    for (const key of touchedBefore) {
+      if (touched.has(key)) continue;
+      if (changed.has(key)) touched.add(key);
+      else rest(states.get(key));
+    }
+    touchedBefore = touched;
+    touched = new Set();
+  }
 
   function note(key: string, row: string, existed: boolean): void {
     const rows = changed.get(key) ?? new Map<string, boolean>();
@@ -50,9 +73,10 @@ export function createTask(processor: Processor): Task {
   }
 
   function setRow(state: KeyState, key: string, row: string, value: Tagged | null): void {
-    note(key, row, state.rows.has(row));
-    if (value === null) state.rows.delete(row);
-    else state.rows.set(row, value);
+    const rows = rowsOf(state);
+    note(key, row, rows.has(row));
+    if (value === null) rows.delete(row);
+    else rows.set(row, value);
   }
 
   function setTimer(state: KeyState, key: string, wakeAt: number | null): void {
@@ -63,35 +87,47 @@ export function createTask(processor: Processor): Task {
   }
 
   function apply(key: string, step: Step<RecordName, RecordName>): void {
-    const state = states.get(key) ?? { rows: new Map(), wakeAt: null };
-    const drop = step.drop === "all" ? [...state.rows.keys()] : (step.drop ?? []);
-    for (const row of drop) if (state.rows.has(row)) setRow(state, key, row, null);
+    const state = states.get(key) ?? emptyState();
+    const rows = rowsOf(state);
+    const drop = step.drop === "all" ? [...rows.keys()] : (step.drop ?? []);
+    for (const row of drop) if (rows.has(row)) setRow(state, key, row, null);
     for (const [row, value] of step.put ?? []) setRow(state, key, row, value);
     if (step.wakeAt !== undefined) setTimer(state, key, step.wakeAt);
-    if (state.rows.size === 0 && state.wakeAt === null) states.delete(key);
-    else states.set(key, state);
+    keep(key, state);
+  }
+
+  function keep(key: string, state: KeyState): void {
+    if (rowsOf(state).size === 0 && state.wakeAt === null) {
+      states.delete(key);
+      return;
+    }
+    states.set(key, state);
+    touched.add(key);
   }
 
   function run<T>(
     event: Event<RecordName> | Tick,
     encode: (emitted: Emitted<RecordName>) => T,
   ): T[] {
-    const step = processor.step(states.get(event.key)?.rows ?? noRows, event);
+    const state = states.get(event.key);
+    if (state !== undefined) touched.add(event.key);
+    const step = processor.step(state === undefined ? noRows : rowsOf(state), event);
     const encoded = (step.emit ?? []).map(encode);
     apply(event.key, step);
+    const now = event.at.timestamp;
+    if (now >= turnedAt + restAfterMs) turn(now);
     return encoded;
   }
 
   return {
     restore({ key, row, value }) {
-      const state = states.get(key) ?? { rows: new Map(), wakeAt: null };
+      const state = states.get(key) ?? emptyState();
       if (row === timerRow) {
         state.wakeAt = value?.type === "TimerSet" ? value.value.wake_at : null;
         if (state.wakeAt !== null) timers.add({ time: state.wakeAt, key });
-      } else if (value === null) state.rows.delete(row);
-      else state.rows.set(row, value);
-      if (state.rows.size === 0 && state.wakeAt === null) states.delete(key);
-      else states.set(key, state);
+      } else if (value === null) rowsOf(state).delete(row);
+      else rowsOf(state).set(row, value);
+      keep(key, state);
     },
     record: run,
     tick<T>(
@@ -137,13 +173,30 @@ export function createTask(processor: Processor): Task {
   }
 }
 
+/** The rows of a key, which rests no longer. */
+function rowsOf(state: KeyState): Map<string, Tagged> {
+  if (typeof state.rows === "string") {
+    state.rows = new Map(unpackRows(Buffer.from(state.rows, "latin1")));
+  }
+  return state.rows;
+}
+
+function rest(state: KeyState | undefined): void {
+  if (state === undefined || typeof state.rows === "string") return;
+  if (state.rows.size <= mostRestingRows) {
+    state.rows = packRows(state.rows).toString("latin1");
+  }
+}
+
 const noRows: ReadonlyMap<string, Tagged> = new Map();
 
 function rowValue(state: KeyState | undefined, row: string): Tagged | null {
   if (state === undefined) return null;
-  if (row !== timerRow) return state.rows.get(row) ?? null;
+  if (row !== timerRow) return rowsOf(state).get(row) ?? null;
   return state.wakeAt === null ? null : { type: "TimerSet", value: { wake_at: state.wakeAt } };
 }
+
+const emptyState = (): KeyState => ({ rows: new Map(), wakeAt: null });
 
 type Timer = { readonly time: number; readonly key: string };
 

@@ -1,6 +1,7 @@
 import { unpackFloat32, unpackInt32 } from "../../schemas/bytes.ts";
 import type { TransitionRecorded } from "../../schemas/types.ts";
 import type { Leased } from "./leases.ts";
+import { rowsOfGroup } from "./ledger.ts";
 
 /** A group in a batch; `rows` is the range of its rows, end exclusive. */
 export type BatchGroup = {
@@ -65,11 +66,22 @@ export type BatchHeader = {
 };
 
 /** Rows of a batch in their order, each with the index of its group. */
-export function rowsOf({ groups }: Leased): { row: TransitionRecorded; group: number }[] {
-  return groups.flatMap(({ group }, index) => group.rows.map((row) => ({ row, group: index })));
+export function rowsOf({ groups }: Leased): IndexedRow[] {
+  return groups.flatMap(({ group }, index) =>
+    rowsOfGroup(group).map((row) => ({ row, group: index })),
+  );
 }
 
-export function headerOf(leased: Leased, leaseSeconds: number, text: boolean): BatchHeader {
+/** A row with the index of its group. */
+export type IndexedRow = { readonly row: TransitionRecorded; readonly group: number };
+
+/** @param rows of {@link rowsOf}. */
+export function headerOf(
+  leased: Leased,
+  rows: readonly IndexedRow[],
+  leaseSeconds: number,
+  text: boolean,
+): BatchHeader {
   const { batch } = leased;
   return {
     format: 1,
@@ -85,16 +97,16 @@ export function headerOf(leased: Leased, leaseSeconds: number, text: boolean): B
     transitions: batch.transitions,
     tokens: batch.tokens,
     groups: groupsOf(leased),
-    rows: rowsOf(leased).map(({ row }) => rowFields(row, text)),
+    rows: rows.map(({ row }) => rowFields(row, text)),
   };
 }
 
 function groupsOf({ groups }: Leased): BatchGroup[] {
   let from = 0;
   return groups.map(({ group, delivery }) => {
-    const { closed, rows, policy } = group;
-    const range = [from, from + rows.length] as const;
-    from += rows.length;
+    const { closed, size, policy } = group;
+    const range = [from, from + size] as const;
+    from += size;
     return {
       group_id: closed.group_id,
       rows: range,
@@ -135,10 +147,11 @@ function rowFields(row: TransitionRecorded, text: boolean): BatchRowFields {
 
 /** The batch as people read it: rows with plain lists; null where a number is unknown. */
 export function readableBatch(leased: Leased, leaseSeconds: number, text: boolean) {
-  const { rows: _, ...about } = headerOf(leased, leaseSeconds, text);
+  const rows = rowsOf(leased);
+  const { rows: _, ...about } = headerOf(leased, rows, leaseSeconds, text);
   return {
     ...about,
-    rows: rowsOf(leased).map(({ row, group }) => ({
+    rows: rows.map(({ row, group }) => ({
       ...rowFields(row, text),
       group_index: group,
       prompt_ids: [...unpackInt32(row.prompt_ids)],

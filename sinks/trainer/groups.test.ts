@@ -14,7 +14,7 @@ import {
 } from "./fixtures.ts";
 import { record } from "./groups.ts";
 import { lease } from "./leases.ts";
-import { defaultLedgerSettings, isFull, lowWatermark, take } from "./ledger.ts";
+import { defaultLedgerSettings, isFull, lowWatermark, rowsOfGroup, take } from "./ledger.ts";
 import { ack } from "./settle.ts";
 
 const settings = defaultLedgerSettings;
@@ -48,7 +48,7 @@ describe("a group", () => {
     partition.feed();
     const { groups } = give(partition);
     assert.deepEqual(
-      groups.map((one) => one.group.rows[0]?.advantage),
+      groups.map((one) => rowsOfGroup(one.group)[0]?.advantage),
       [2],
     );
     assert.deepEqual(returned(partition), ["g superseded"]);
@@ -110,7 +110,7 @@ describe("a row", () => {
 });
 
 describe("memory", () => {
-  const small = { ...settings, maxBytes: 10_000 };
+  const small = { ...settings, maxBytes: 4000 };
 
   test("held is counted and freed to nothing", async () => {
     const partition = await withGroups([5, 5], small);

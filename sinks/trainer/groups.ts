@@ -1,4 +1,5 @@
 import { LightningError } from "../../schemas/errors.ts";
+import { packRows } from "../../schemas/packed-rows.ts";
 import { keyOf } from "../../schemas/topics.ts";
 import type { GroupClosed, TransitionRecorded } from "../../schemas/types.ts";
 import type { Delivered } from "../sink.ts";
@@ -54,6 +55,7 @@ function close(ledger: Ledger, closed: GroupClosed, offset: number, now: number)
   const key = openKey(closed);
   const open = ledger.open.get(key) ?? openGroup(ledger, offset);
   ledger.open.delete(key);
+  ledger.bytes -= open.bytes;
   const groups = sharesOf(closed, [...open.rows.values()], offset).map((share) =>
     toGroup(share, closed, open.firstOffset, offset),
   );
@@ -65,11 +67,9 @@ function close(ledger: Ledger, closed: GroupClosed, offset: number, now: number)
 
 function admit(ledger: Ledger, group: Group, now: number): void {
   const { id, closed } = group;
-  if (ledger.marks.get(id)?.done) {
-    ledger.bytes -= group.bytes;
-    return;
-  }
+  if (ledger.marks.get(id)?.done) return;
   ledger.groups.set(id, group);
+  ledger.bytes += group.bytes;
   hold(ledger, group.firstOffset);
   if (isHeld(ledger, id)) return;
   const isNewRevision = closed.revision > 0 && !ledger.marks.has(id);
@@ -77,15 +77,26 @@ function admit(ledger: Ledger, group: Group, now: number): void {
   else offer(ledger, group, now);
 }
 
-function toGroup(share: Share, closed: GroupClosed, firstOffset: number, offset: number): Group {
+/** What a group costs besides its rows, bytes: its closing record and the buffer of the rows. */
+const groupBytes = 2048;
+
+function toGroup(
+  { rows, ...share }: Share,
+  closed: GroupClosed,
+  firstOffset: number,
+  offset: number,
+): Group {
+  const packed = packRows(rows.map((value) => ["", { type: "TransitionRecorded", value }]));
   return {
     ...share,
     id: `${keyOf(closed.project, closed.group_id)}@${share.place}`,
     closed,
     firstOffset,
     closeOffset: offset,
-    tokens: share.rows.reduce((sum, row) => sum + tokensOf(row), 0),
-    bytes: share.rows.reduce((sum, row) => sum + bytesOf(row), 0),
+    tokens: rows.reduce((sum, row) => sum + tokensOf(row), 0),
+    size: rows.length,
+    packed,
+    bytes: groupBytes + packed.length,
   };
 }
 
@@ -132,9 +143,9 @@ function supersedeOthers(
   groups: readonly Group[],
   now: number,
 ): void {
-  const found = groups.reduce((sum, { rows }) => sum + rows.length, 0);
+  const found = groups.reduce((sum, { size }) => sum + size, 0);
   if (found !== closed.transitions) return;
-  const still = new Set(groups.flatMap(({ policy, rows }) => (rows.length > 0 ? [policy] : [])));
+  const still = new Set(groups.flatMap(({ policy, size }) => (size > 0 ? [policy] : [])));
   for (const prior of earlierReady(ledger, closed)) {
     if (still.has(prior.policy)) continue;
     const detail = `revision ${closed.revision} has no such rows`;
@@ -148,7 +159,7 @@ export function tokensOf(row: TransitionRecorded): number {
   return ids > 0 ? ids : row.prompt_tokens + row.completion_tokens;
 }
 
-/** Estimate: objects and numbers of a row 1.5 KiB, strings two bytes a character. */
+/** Memory of a row of an open group, an estimate: objects and numbers of a row 1.5 KiB, strings two bytes a character. */
 function bytesOf(row: TransitionRecorded): number {
   const texts = row.messages.length + row.completion.length + row.metadata.length;
   const packed =

@@ -64,11 +64,11 @@ function choose(ledger: Ledger, request: LeaseRequest): readonly Group[] {
   let full = isFull(ledger);
   for (const group of [...ledger.ready]) {
     if (!isWanted(ledger, group, request)) continue;
-    const fits = samples + group.rows.length <= maxSamples && tokens + group.tokens <= maxTokens;
+    const fits = samples + group.size <= maxSamples && tokens + group.tokens <= maxTokens;
     if (!fits) full = true;
     if (!fits && chosen.length > 0) break;
     chosen.push(group);
-    samples += group.rows.length;
+    samples += group.size;
     tokens += group.tokens;
     if (!fits) break;
   }
@@ -114,7 +114,7 @@ function describe(
     lease_id: batchId,
     worker_id: request.workerId,
     groups: groups.map(({ group }) => group.closed.group_id),
-    transitions: groups.reduce((sum, { group }) => sum + group.rows.length, 0),
+    transitions: groups.reduce((sum, { group }) => sum + group.size, 0),
     tokens: groups.reduce((sum, { group }) => sum + group.tokens, 0),
     delivery: Math.max(...groups.map(({ delivery }) => delivery)),
     policy_version: largest(

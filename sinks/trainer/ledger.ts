@@ -1,3 +1,4 @@
+import { unpackRows } from "../../schemas/packed-rows.ts";
 import type { Tagged } from "../../schemas/records.ts";
 import { keyOf, type TopicName } from "../../schemas/topics.ts";
 import type { GroupClosed, GroupTrained, TransitionRecorded } from "../../schemas/types.ts";
@@ -46,14 +47,25 @@ export type Effect = {
  * What of a closed group trains one policy: all of it, unless its agents are routed to several.
  * `id` names this closing of it: key, and offset of its GroupClosed with the number of the share.
  */
-export type Group = Share & {
+export type Group = Omit<Share, "rows"> & {
   readonly id: string;
   readonly closed: GroupClosed;
   readonly firstOffset: number;
   readonly closeOffset: number;
   readonly tokens: number;
+  /** How many rows it has. */
+  readonly size: number;
+  /** The rows, for {@link rowsOfGroup}: they may wait for hours until a worker takes them. */
+  readonly packed: Buffer;
+  /** Memory held, bytes. */
   readonly bytes: number;
 };
+
+export function rowsOfGroup({ packed }: Group): TransitionRecorded[] {
+  return unpackRows(packed).flatMap(([, row]) =>
+    row.type === "TransitionRecorded" ? [row.value] : [],
+  );
+}
 
 /** Rows of a group that is not closed yet. */
 export type OpenGroup = {

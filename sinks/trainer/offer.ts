@@ -19,13 +19,13 @@ export function modeOf(closed: GroupClosed): string {
 /** Why a group cannot be given out, or null. */
 export function flawOf(
   ledger: Ledger,
-  { id, closed, rows, expected }: Group,
+  { id, closed, size, expected }: Group,
 ): { readonly reason: SetAsideReason; readonly detail: string } | null {
-  if (rows.length !== expected) {
-    const detail = `read ${rows.length} rows, the group has ${expected}`;
+  if (size !== expected) {
+    const detail = `read ${size} rows, the group has ${expected}`;
     return { reason: "incomplete", detail };
   }
-  if (rows.length === 0) return { reason: "empty", detail: "the group has no rows" };
+  if (size === 0) return { reason: "empty", detail: "the group has no rows" };
   if (!ledger.settings.modes.includes(modeOf(closed))) {
     return { reason: "mode", detail: `mode ${modeOf(closed)} is not trained` };
   }
@@ -93,7 +93,7 @@ export function setAside(
       lease_id: "",
       worker_id: "",
       groups: [group.closed.group_id],
-      transitions: group.rows.length,
+      transitions: group.size,
       delivery: deliveries,
       reason,
       detail,

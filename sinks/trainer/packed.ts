@@ -1,6 +1,6 @@
 import { LightningError } from "../../schemas/errors.ts";
 import type { TransitionRecorded } from "../../schemas/types.ts";
-import { type BatchHeader, headerOf, rowsOf } from "./batch.ts";
+import { type BatchHeader, headerOf, type IndexedRow, rowsOf } from "./batch.ts";
 import { readFrame, writeFrame } from "./framing.ts";
 import type { Leased } from "./leases.ts";
 
@@ -72,8 +72,9 @@ export type BatchArrays = {
 
 /** The packed body of a leased batch; `text` adds messages, completions and tools to the header. */
 export function packBatch(leased: Leased, leaseSeconds: number, text: boolean): Buffer {
-  const arrays = arraysOf(rowsOf(leased));
-  const about = headerOf(leased, leaseSeconds, text);
+  const rows = rowsOf(leased);
+  const arrays = arraysOf(rows);
+  const about = headerOf(leased, rows, leaseSeconds, text);
   // Offsets stand in the header they come after: its size is settled with the longest ones first.
   const longest = JSON.stringify({ ...about, arrays: placesFrom(arrays, 2 ** 32) });
   const start = Math.ceil((8 + Buffer.byteLength(longest)) / 8) * 8;
@@ -101,8 +102,6 @@ function padded(array: BatchArrays[ArrayName]): Uint8Array[] {
   const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
   return [bytes, new Uint8Array(-bytes.length & 7)];
 }
-
-type IndexedRow = { readonly row: TransitionRecorded; readonly group: number };
 
 function arraysOf(rows: readonly IndexedRow[]): BatchArrays {
   const prompts = tokensOf(rows.map(({ row }) => row.prompt_ids));

@@ -5,7 +5,7 @@ import type { Tagged } from "../../schemas/records.ts";
 import { type DrivenPartition, drivePartition } from "./drive.ts";
 import { give, groupClosed, leaseRequest, returned, transition } from "./fixtures.ts";
 import { lease } from "./leases.ts";
-import { lowWatermark, take } from "./ledger.ts";
+import { lowWatermark, rowsOfGroup, take } from "./ledger.ts";
 import { ack, expire } from "./settle.ts";
 
 const done = { now: 2000, metrics: {}, updated: null };
@@ -30,7 +30,7 @@ describe("a lease of one policy", () => {
     const partition = await partitionOf(routed("g", ["writer", "critic", "writer"]));
     const writer = give(partition, { policy: "writer" });
     assert.deepEqual(
-      writer.groups.map(({ group }) => group.rows.map(({ step_index }) => step_index)),
+      writer.groups.map(({ group }) => rowsOfGroup(group).map(({ step_index }) => step_index)),
       [[0, 2]],
     );
     assert.equal(lease(partition.ledger, leaseRequest({ policy: "writer" })), null);

@@ -25,7 +25,7 @@ function partitionOf(ledger: Ledger, project: string | null) {
     full: isFull(ledger),
     open_groups: ledger.open.size,
     ready_groups: ready.length,
-    ready_transitions: ready.reduce((sum, { rows }) => sum + rows.length, 0),
+    ready_transitions: ready.reduce((sum, { size }) => sum + size, 0),
     /** Groups by project, mode and policy: whom nobody leases for holds the partition up. */
     waiting,
   };
