@@ -82,8 +82,11 @@ function later(a: Entry, b: Entry): boolean {
   return a.queuedAt !== b.queuedAt ? a.queuedAt > b.queuedAt : a.key > b.key;
 }
 
-/** How many claims are remembered, to recognise one that is asked again. */
+/** How many claims are remembered at least, to recognise one that is asked again. */
 const rememberedClaims = 20_000;
+
+/** How many the oldest are dropped at once: what a Map dropped before its first entry it passes over. */
+const droppedAtOnce = 1000;
 
 /**
  * Which rollouts a claim won, by its request id: a client whose answer got lost asks again, here or
@@ -101,9 +104,11 @@ export function createClaimMemory(): ClaimMemory {
     note(project, requestId, key) {
       const id = `${project}/${requestId.split("/").slice(0, -2).join("/")}`;
       won.set(id, [...(won.get(id) ?? []), key]);
-      if (won.size <= rememberedClaims) return;
-      const [oldest] = won.keys();
-      if (oldest !== undefined) won.delete(oldest);
+      if (won.size < rememberedClaims + droppedAtOnce) return;
+      for (const oldest of won.keys()) {
+        if (won.size <= rememberedClaims) return;
+        won.delete(oldest);
+      }
     },
     of: (project, claimId) => won.get(`${project}/${claimId}`) ?? [],
   };

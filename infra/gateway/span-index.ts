@@ -74,6 +74,10 @@ export const spanCost = 400;
 export const rolloutCost = 600;
 /** How many rollouts that were let go of are known by name. */
 export const forgottenLimit = 50_000;
+/** How many names are let go of at once. */
+export const namesAtOnce = 500;
+/** The part of the limit that is let go of at once: one in so many. */
+const evictedAtOnce = 128;
 
 type Entry = {
   readonly key: string;
@@ -138,9 +142,12 @@ export function createSpanIndex(
     bytes += cost;
   }
 
+  /** Goes a little below the limit: at a Map's start one passes over all it dropped there before. */
   function evict(): void {
+    if (bytes <= limit) return;
+    const room = limit - limit / evictedAtOnce;
     for (const entry of entries.values()) {
-      if (bytes <= limit) return;
+      if (bytes <= room || (bytes <= limit && entries.size === 1)) return;
       entries.delete(entry.key);
       bytes -= entry.bytes;
       forget(entry);
@@ -155,14 +162,15 @@ export function createSpanIndex(
     }
     forgotten.delete(key);
     forgotten.set(key, { firstAt: before?.firstAt ?? firstAt, ends });
-    if (forgotten.size > forgottenLimit) forgetTheName();
+    if (forgotten.size <= forgottenLimit) return;
+    for (const [oldest, name] of forgotten) {
+      if (forgotten.size <= forgottenLimit - namesAtOnce) return;
+      forgetTheName(oldest, name);
+    }
   }
 
-  /** The rollout forgotten longest ago is from now on one of those enqueued by its time. */
-  function forgetTheName(): void {
-    const [oldest] = forgotten;
-    if (oldest === undefined) return;
-    const [key, { firstAt, ends }] = oldest;
+  /** A rollout forgotten long ago is from now on one of those enqueued by its time. */
+  function forgetTheName(key: string, { firstAt, ends }: Forgotten): void {
     forgotten.delete(key);
     wholeAfter = Math.max(wholeAfter, firstAt);
     for (const [partition, end] of ends) {
