@@ -1,6 +1,6 @@
 import { referencePython } from "../compat/reference-python.ts";
 import { startReference } from "../compat/reference-server.ts";
-import { amount, type Bench, type BenchContext, type Table } from "./bench.ts";
+import { amount, type Bench, type BenchContext, median, spread, type Table } from "./bench.ts";
 import { callKinds, type StoreLoaded } from "./load-store.ts";
 import { cpuBetween, usageOf } from "./processes.ts";
 import { total } from "./run-live.ts";
@@ -33,8 +33,8 @@ export const store: Bench = {
   },
 };
 
-/** A run is left out when it would take longer than this, s: one by one 3,000 take minutes. */
-const referenceWithin = 60;
+/** A run of the reference is left out when it would take longer than this, s. */
+const referenceWithin = 120;
 
 async function runReference(
   { quick, say }: BenchContext,
@@ -64,18 +64,25 @@ async function runReference(
   return runs;
 }
 
+const sizes = [400, 3000, 5000];
+/** Runs of ours of each size. */
+const rounds = 3;
+/** Rollouts of each kind before the first run. */
+const warmUp = 4000;
+
 async function runOurs(
   { quick, say, stack: start }: BenchContext,
   kinds: readonly Omit<StoreWork, "rollouts">[],
 ) {
+  const each = (counts: readonly number[]): StoreWork[] =>
+    counts.flatMap((rollouts) => kinds.map((kind) => ({ ...kind, rollouts })));
   const stack = await start();
   try {
     const ours = await startStore(stack);
     const runs: Run[] = [];
     // A server that has just started compiles more than it works, the broker's Java above all.
-    const warm: StoreWork[] = quick ? [] : kinds.map((kind) => ({ ...kind, rollouts: 2000 }));
-    const sizes = quick ? [64] : [400, 3000, 5000];
-    const works = sizes.flatMap((rollouts) => kinds.map((kind) => ({ ...kind, rollouts })));
+    const warm = quick ? [] : each([warmUp]);
+    const works = quick ? each([64]) : Array.from({ length: rounds }, () => each(sizes)).flat();
     for (const [i, work] of [...warm, ...works].entries()) {
       const { loaded, cpuMs } = await runStored(stack, ours, work);
       if (i < warm.length) continue;
@@ -99,6 +106,21 @@ function lineOf(run: Run | undefined): string {
   return `${run.side}, ${nameOf(run.work)}, ${run.work.rollouts}: ${amount(rateOf(run))} rollouts/s`;
 }
 
+/** The runs of one row. */
+type Row = readonly [Run, ...Run[]];
+
+function rowsOf(runs: readonly Run[]): Row[] {
+  const rows = new Map<string, [Run, ...Run[]]>();
+  for (const run of runs) {
+    const key = `${nameOf(run.work)}/${run.side}/${run.work.rollouts}`;
+    const row = rows.get(key);
+    if (row === undefined) rows.set(key, [run]);
+    else row.push(run);
+  }
+  const names = [...new Set(runs.map(({ work }) => nameOf(work)))];
+  return names.flatMap((name) => [...rows.values()].filter(([{ work }]) => nameOf(work) === name));
+}
+
 /** The reference's run that is nearest in size to one of ours. */
 function rival(runs: readonly Run[], { work }: Run): Run | undefined {
   const same = runs.filter((run) => run.side === "reference" && nameOf(run.work) === nameOf(work));
@@ -106,25 +128,33 @@ function rival(runs: readonly Run[], { work }: Run): Run | undefined {
   return same.sort((a, b) => distance(a) - distance(b))[0];
 }
 
-export function tablesOf(runs: readonly Run[]): readonly Table[] {
-  const names = [...new Set(runs.map(({ work }) => nameOf(work)))];
-  const ordered = names.flatMap((name) => runs.filter(({ work }) => nameOf(work) === name));
-  const first = (run: Run): string[] => [nameOf(run.work), run.side, amount(run.work.rollouts)];
-  const rates = ordered.map((run) => {
-    const cpu = run.cpuMs / run.work.rollouts;
-    const other = run.side === "ours" ? rival(runs, run) : undefined;
-    const rate = other === undefined ? "" : amount(rateOf(run) / rateOf(other), 1);
-    const ratio = other === undefined ? "" : amount(cpu / (other.cpuMs / other.work.rollouts), 2);
-    const own = amount(run.loaded.cpuMs / run.work.rollouts, 2);
-    return [...first(run), amount(rateOf(run)), rate, amount(cpu, 2), ratio, own];
+const cpuOf = (run: Run): number => run.cpuMs / run.work.rollouts;
+
+function rateRow(row: Row, other: Run | undefined): string[] {
+  const over = (of: (run: Run) => number, digits: number): string =>
+    other === undefined ? "" : amount(median(row.map(of)) / of(other), digits);
+  return [
+    spread(row.map(rateOf)),
+    over(rateOf, 1),
+    spread(row.map(cpuOf), 2),
+    over(cpuOf, 2),
+    amount(median(row.map(({ loaded, work }) => loaded.cpuMs / work.rollouts)), 2),
+  ];
+}
+
+function timesRow(row: Row): string[] {
+  return callKinds.map((kind) => {
+    const of = (name: "p50" | "p99"): number =>
+      median(row.map(({ loaded }) => loaded.times[kind][name]));
+    return `${amount(of("p50"), 1)} / ${amount(of("p99"), 1)}`;
   });
-  const times = ordered.map((run) => [
-    ...first(run),
-    ...callKinds.map((kind) => {
-      const { p50, p99 } = run.loaded.times[kind];
-      return `${amount(p50, 1)} / ${amount(p99, 1)}`;
-    }),
-  ]);
+}
+
+export function tablesOf(runs: readonly Run[]): readonly Table[] {
+  const rows = rowsOf(runs);
+  const first = ([{ work, side }]: Row): string[] => [nameOf(work), side, amount(work.rollouts)];
+  const other = ([run]: Row): Run | undefined =>
+    run.side === "ours" ? rival(runs, run) : undefined;
   return [
     {
       title: "The store's API: rollouts a second",
@@ -138,17 +168,17 @@ export function tablesOf(runs: readonly Run[]): readonly Table[] {
         "÷ reference",
         "of the load, CPU-ms",
       ],
-      rows: rates,
+      rows: rows.map((row) => [...first(row), ...rateRow(row, other(row))]),
       notes: [
-        "Each client takes a rollout, sends its ten spans (1 or 2 LLM calls of 50 + 20 token ids with log-probs, tools, a reward), ends the attempt and queries the spans, which must be all ten; the rollouts were enqueued before in chunks of 64. The reference is `agl store` of agentlightning 0.3.0 in memory mode, a fresh one for each row; it is compared by its row of the nearest size. Ours is all that `lightning up` runs, warmed up by 2,000 rollouts of each kind, and keeps what the rows before have left; its CPU counts until every span is in ClickHouse.",
+        `Each client takes a rollout, sends its ten spans (1 or 2 LLM calls of 50 + 20 token ids with log-probs, tools, a reward), ends the attempt and queries the spans, which must be all ten; the rollouts were enqueued before in chunks of 64. The reference is \`agl store\` of agentlightning 0.3.0 in memory mode, a fresh one for each row and one run of it; ours is compared with its row of the nearest size. Ours is all that \`lightning up\` runs, warmed up by ${amount(warmUp)} rollouts of each kind, and keeps what the runs before have left: ${rounds} rounds of all sizes; its CPU counts until every span is in ClickHouse.`,
       ],
     },
     {
       title: "The store's API: ms a call, p50 / p99",
       head: ["ten spans a rollout", "server", "rollouts", "enqueue 64", ...callKinds.slice(1)],
-      rows: times,
+      rows: rows.map((row) => [...first(row), ...timesRow(row)]),
       notes: [
-        "Every client waits for the answer before it asks again. Load and servers share the machine's cores.",
+        "Every client waits for the answer before it asks again. Load and servers share the machine's cores. Medians of the runs' own p50 and p99.",
       ],
     },
   ];
