@@ -3,10 +3,10 @@ import { readJson } from "../../producers/gateway/otlp/json.ts";
 import { place } from "../../producers/gateway/otlp/place.ts";
 import { objectFields } from "../../producers/gateway/store/body.ts";
 import type { Body } from "../../producers/gateway/store/json.ts";
-import { rawItems, rawMembers } from "../../producers/gateway/store/raw.ts";
 import { spanOf } from "../../producers/gateway/store/span-body.ts";
 import type { Fields, Issue } from "../../producers/gateway/store/validation.ts";
 import { LightningError } from "../../schemas/errors.ts";
+import { rawItems, rawMembers } from "../../schemas/raw-json.ts";
 import type { SpanRecorded } from "../../schemas/types.ts";
 import { documentsOf } from "./span-lines.ts";
 

@@ -1,7 +1,8 @@
 import { packFloat64, packInt32 } from "../../../schemas/bytes.ts";
+import { textOf } from "../../../schemas/raw-json.ts";
 import type { Attributes } from "../../../schemas/types.ts";
 import { noAttributes, putKind } from "../../attributes.ts";
-import { rawMembers, textOf } from "./raw.ts";
+import { rawMembers } from "./raw.ts";
 import type { Issue, Loc } from "./validation.ts";
 
 /**

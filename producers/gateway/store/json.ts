@@ -1,8 +1,9 @@
 import { isUtf8 } from "node:buffer";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { LightningError } from "../../../schemas/errors.ts";
+import { withoutBareNumbers } from "../../../schemas/raw-json.ts";
 import { type BodyLimits, readBody } from "../bodies.ts";
-import { deepest, endOfText } from "./raw.ts";
+import { deepest } from "./raw.ts";
 import { invalid } from "./validation.ts";
 
 /** A JSON body: its value to look at, its text to keep what a JavaScript number cannot. */
@@ -75,21 +76,6 @@ function noJson(text: string): LightningError {
   return invalid([
     { type: "json_invalid", loc: ["body", at], msg, input: {}, ctx: { error: said } },
   ]);
-}
-
-/** The text with the numbers Python writes and JSON does not know as null. */
-function withoutBareNumbers(text: string): string {
-  const bare = /"|-?Infinity|NaN/g;
-  let out = "";
-  let from = 0;
-  for (let found = bare.exec(text); found !== null; found = bare.exec(text)) {
-    if (found[0] === '"') bare.lastIndex = endOfText(text, found.index);
-    else {
-      out += `${text.slice(from, found.index)}null`;
-      from = bare.lastIndex;
-    }
-  }
-  return out + text.slice(from);
 }
 
 /** Half a surrogate pair can be written in JSON but not in UTF-8: nobody could read it back. */
