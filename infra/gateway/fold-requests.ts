@@ -11,7 +11,7 @@ import type { Appender } from "../kafka/append.ts";
 import type { Runtime } from "../runtime.ts";
 import { createClaims, createStamp } from "./claims.ts";
 import { createExpiry, type Limits } from "./expire-limits.ts";
-import { openLogEnds } from "./log-ends.ts";
+import { openLogEnds, readWithinMs } from "./log-ends.ts";
 import { createRoom } from "./make-room.ts";
 import { createPendingAnswers } from "./pending-answers.ts";
 import { createRolloutTable } from "./rollout-table.ts";
@@ -52,10 +52,11 @@ export type RequestFoldOptions = {
   readonly observer?: Observer;
   /** Finished rollouts that stay in memory. */
   readonly mostFinished?: number;
+  /** How long a read waits for the fold, ms. */
+  readonly deadlineMs?: number;
 };
 
 const requestTypes = new Set<string>(topics.requests.records);
-const caughtUpWithinMs = 10_000;
 
 /** The port, and what other folds of the gateway ask of this one. */
 export type RequestFold = Rollouts & {
@@ -77,7 +78,11 @@ export async function foldRequests(
   append: Append,
   lifecycle: Lifecycle,
   onError: (error: Error) => void,
-  { observer, mostFinished = Number.POSITIVE_INFINITY }: RequestFoldOptions = {},
+  {
+    observer,
+    mostFinished = Number.POSITIVE_INFINITY,
+    deadlineMs = readWithinMs,
+  }: RequestFoldOptions = {},
 ): Promise<RequestFold> {
   const table = createRolloutTable((rollout) => lifecycle.limitAhead(rollout)?.at ?? null);
   const answers = createPendingAnswers();
@@ -144,7 +149,7 @@ export async function foldRequests(
   }
 
   async function caughtUp(): Promise<void> {
-    const deadline = Date.now() + caughtUpWithinMs;
+    const deadline = Date.now() + deadlineMs;
     const behind = await ends.now();
     await Promise.all(
       tails.map(({ tail, partition }) =>

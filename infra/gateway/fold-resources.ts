@@ -5,7 +5,7 @@ import { keyOf, topics } from "../../schemas/topics.ts";
 import type { ProjectConfigured, ResourcesUpdated } from "../../schemas/types.ts";
 import { type Tailed, tailPartition } from "../fold-partition.ts";
 import type { Runtime } from "../runtime.ts";
-import { openLogEnds } from "./log-ends.ts";
+import { openLogEnds, readWithinMs } from "./log-ends.ts";
 
 /** Settings of a project nobody configured: GRPO, which is final-reward for a rollout on its own. */
 export const defaultSettings: Omit<ProjectConfigured, "project" | "updated_at"> = {
@@ -27,6 +27,7 @@ export async function foldResources(
   runtime: Runtime,
   append: Append,
   onError: (error: Error) => void,
+  { deadlineMs = readWithinMs }: { readonly deadlineMs?: number } = {},
 ): Promise<Resources & { close(): Promise<void> }> {
   const sets = new Map<string, ResourcesUpdated>();
   const latest = new Map<string, ResourcesUpdated>();
@@ -121,7 +122,7 @@ export async function foldResources(
   const ends = openLogEnds(runtime.client, "resources", "committed");
   return {
     async caughtUp() {
-      const deadline = Date.now() + readBackWithinMs;
+      const deadline = Date.now() + deadlineMs;
       const behind = await ends.now();
       await tail.position.reached(behind.get(0) ?? 0, deadline, "resources/0");
     },

@@ -14,7 +14,7 @@ import { keyOf, topics } from "../../schemas/topics.ts";
 import { tailPartition } from "../fold-partition.ts";
 import type { Runtime } from "../runtime.ts";
 import type { Observer } from "./fold-requests.ts";
-import { openLogEnds } from "./log-ends.ts";
+import { openLogEnds, readWithinMs } from "./log-ends.ts";
 
 /**
  * How long after a change its snapshot is written, ms, at least and at most: a worker's changes
@@ -40,7 +40,7 @@ export async function foldWorkers(
   runtime: Runtime,
   append: Append,
   onError: (error: Error) => void,
-  now: () => number = Date.now,
+  { deadlineMs = readWithinMs }: { readonly deadlineMs?: number } = {},
 ): Promise<FoldedWorkers> {
   /** By project, then worker id, in the order they were first seen here. */
   const projects = new Map<string, Map<string, Snapshot>>();
@@ -149,18 +149,18 @@ export async function foldWorkers(
     },
     async caughtUp() {
       const end = (await ends.now()).get(0) ?? 0;
-      await tail.position.reached(end, Date.now() + caughtUpWithinMs, "workers");
+      await tail.position.reached(end, Date.now() + deadlineMs, "workers");
     },
     async heartbeat(project, workerId, stats) {
       const about = { project, worker_id: workerId };
-      return viewOf(await publish(workerBeat(about, now() * 1000, stats)));
+      return viewOf(await publish(workerBeat(about, Date.now() * 1000, stats)));
     },
     async dequeued(project, workerId, found) {
       // A claim that won something stands in the requests.
       if (found || workerId === "") return;
       const about = { project, worker_id: workerId };
       const known = projects.get(project)?.get(workerId);
-      const asked = workerAskedInVain(known, about, now() * 1000);
+      const asked = workerAskedInVain(known, about, Date.now() * 1000);
       // Runners poll many times a second: that one asked again may be known a second later.
       if (known !== undefined && known.status === "idle") derive(asked);
       else await publish(asked);
@@ -173,7 +173,7 @@ export async function foldWorkers(
       for (const news of workersIn(rollout)) learn(news);
     },
     taken(rollouts) {
-      const news = workerTook(rollouts, now() * 1000);
+      const news = workerTook(rollouts, Date.now() * 1000);
       if (news !== null) derive(news);
     },
     async close() {
@@ -184,8 +184,6 @@ export async function foldWorkers(
     },
   };
 }
-
-const caughtUpWithinMs = 10_000;
 
 function viewOf(worker: Snapshot): Worker {
   return {

@@ -20,6 +20,9 @@ export type LogEnds = {
 /** How long the broker may be away before whoever asks is told, ms. */
 const patienceMs = 10_000;
 
+/** How long a read waits for a fold to come to the log's end, unless it is told otherwise, ms. */
+export const readWithinMs = 10_000;
+
 type OffsetsCluster = Cluster & {
   isolationLevel: number;
   fetchTopicsOffset(

@@ -29,14 +29,15 @@ export async function startGatewayFolds(
 ): Promise<GatewayFolds> {
   const { append, values } = context;
   const deadlineMs = values.LIGHTNING_QUERY_DEADLINE_SECONDS * 1000;
-  const workers = await foldWorkers(context, append, onError);
+  const workers = await foldWorkers(context, append, onError, { deadlineMs });
   const lifecycle = { decide, limitAhead, roomLimit, timeOutRequest };
   const [rollouts, resources, positions] = await Promise.all([
     foldRequests(context, append, lifecycle, onError, {
       observer: workers,
       mostFinished: values.LIGHTNING_FINISHED_ROLLOUTS,
+      deadlineMs,
     }),
-    foldResources(context, append, onError),
+    foldResources(context, append, onError, { deadlineMs }),
     followSinkPositions(context, "clickhouse", onError),
   ]);
   const [spans, history] = await Promise.all([
