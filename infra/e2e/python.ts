@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
-/** The one of sinks/trainer/worker/batches.test.ts, so that a package is fetched once. */
+/** One for all tests that need a package, so that it is fetched once. */
 const environment = fileURLToPath(
   new URL("../../node_modules/.cache/lightning-python", import.meta.url),
 );

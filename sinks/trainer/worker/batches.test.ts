@@ -1,18 +1,12 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
-import { existsSync, mkdirSync } from "node:fs";
 import { createServer } from "node:http";
 import { after, before, describe, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import type { FastifyInstance } from "fastify";
 import { codeOf } from "../../../schemas/errors.ts";
 import { buildTrainer } from "../app.ts";
 import { type DrivenTrainer, driveTrainer } from "../drive.ts";
 import { group } from "../fixtures.ts";
 import { ackBatch, extendLease, leaseBatch, nackBatch, rowOf } from "./batches.ts";
-
-const run = promisify(execFile);
 
 let app: FastifyInstance;
 let port: DrivenTrainer;
@@ -80,61 +74,5 @@ describe("the client of a worker", () => {
     await new Promise((resolve) => restarting.close(resolve));
     const away = { url: `http://127.0.0.1:${number}`, retrySeconds: 0.1 };
     await assert.rejects(leaseBatch(away, { workerId: "w" }), /trainer at http/);
-  });
-});
-
-const cache = fileURLToPath(
-  new URL("../../../node_modules/.cache/lightning-python", import.meta.url),
-);
-
-/** A Python with numpy: the system's, else one in a virtual environment under the cache folder. */
-async function pythonWithNumpy(): Promise<string | null> {
-  const works = (python: string, code: string): Promise<boolean> =>
-    run(python, ["-c", code]).then(
-      () => true,
-      () => false,
-    );
-  if (!(await works("python3", "pass"))) return null;
-  if (await works("python3", "import numpy")) return "python3";
-  const python = `${cache}/bin/python3`;
-  if (existsSync(python) && (await works(python, "import numpy"))) return python;
-  mkdirSync(cache, { recursive: true });
-  // Debian's python3 comes without ensurepip when python3-venv is missing; its own pip serves then.
-  if (await works("python3", "import ensurepip")) await run("python3", ["-m", "venv", cache]);
-  else await run("python3", ["-m", "venv", "--without-pip", "--system-site-packages", cache]);
-  await run(python, ["-m", "pip", "install", "--quiet", "numpy"], { timeout: 300_000 });
-  return python;
-}
-
-describe("worker.py", () => {
-  const script = fileURLToPath(new URL("worker.py", import.meta.url));
-
-  test("leases, reads the arrays in place and acknowledges, with numpy alone", async (t) => {
-    const python = await pythonWithNumpy();
-    if (python === null) return t.skip("python3 is missing");
-    add("c");
-    const first = run(python, [script, url, "--batches", "2", "--wait", "20"]);
-    setTimeout(() => add("d"), 500);
-    const lines = (await first).stdout
-      .trim()
-      .split("\n")
-      .map((line) => JSON.parse(line));
-    assert.equal(lines.length, 2);
-    assert.deepEqual(lines[0].shapes.response_ids, [4]);
-    assert.deepEqual(lines[0].shapes.response_offsets, [3]);
-    assert.deepEqual(lines[0].metrics, { tokens: 4, mean_advantage: 0.5 });
-    assert.equal(lines[1].version, lines[0].version + 1);
-    const set = port.resources("default", "policy");
-    const blob = set?.resources.find(({ name }) => name === "weights")?.blob;
-    assert.equal(blob?.length, 64 * 4);
-    const step = new DataView(new Uint8Array(blob ?? []).buffer).getFloat32(7 * 4, true);
-    assert.ok(step > 0, "the rewarded token became no likelier");
-  });
-
-  test("says what the trainer said when it is refused", async (t) => {
-    const python = await pythonWithNumpy();
-    if (python === null) return t.skip("python3 is missing");
-    await assert.rejects(run(python, [script, `${url}/projects/..bad`]), /letters, digits/);
-    await assert.rejects(run(python, [script, url, "--wait", "0"]), /no batch within/);
   });
 });
