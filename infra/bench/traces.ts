@@ -12,7 +12,8 @@ export type TraceSpan = Readonly<Record<string, unknown>>;
 
 /** Calls of one conversation: each prompt is all that was said before and something new. */
 const callsPerAgent = 4;
-const spansPerAgent = 3 * callsPerAgent + 2;
+/** Fourteen of them are the agent's; ten times the spans are ten times the agents: 33 of 500, 330 of 5,000. */
+const spansToAnAgent = 15.15;
 
 /** The spans of a rollout so far, and where its ids and token ids have come to. */
 type Trace = {
@@ -34,9 +35,8 @@ export function traceSpans(rollout: string, shape: TraceShape): TraceSpan[] {
   const trace: Trace = { rollout, spans: [], ids: 0, token: hashOf(rollout) };
   const { spans } = trace;
   const root = nextId(trace);
-  for (let agent = 0; spans.length + spansPerAgent < shape.spans; agent++) {
-    addAgent(trace, shape, agent, root);
-  }
+  const agents = Math.max(1, Math.floor(shape.spans / spansToAnAgent));
+  for (let agent = 0; agent < agents; agent++) addAgent(trace, shape, agent, root);
   while (spans.length < shape.spans - 1) {
     const from = spans.length * 10;
     add(trace, nextId(trace), plainSpan("work", {}), { parent: root, from, to: from + 5 });
