@@ -2,11 +2,11 @@ import { writeFileSync } from "node:fs";
 import { setPriority } from "node:os";
 
 /**
- * Nice value of the folds beside the doors: while cores are scarce they get about a quarter of what
+ * Nice value of the folds beside the doors: while cores are scarce they get about a tenth of what
  * they compete for, so that clients are answered first and the log keeps the rest for a little later.
  * Evidence: infra/decisions/0006-doors-before-folds.md.
  */
-export const foldsNice = 5;
+export const foldsNice = 10;
 
 /**
  * Sets the nice value (−20, first, to 19) of a process that leads its session, right after it was

@@ -3,15 +3,19 @@ import { amount, type Bench, median, spread, type Table } from "./bench.ts";
 import { runStored, type StoredRun, type StoreWork, startStore } from "./run-store.ts";
 import { foldsGroup } from "./stack.ts";
 
+/** Nice values that are tried: like the others', half way, and what is in force. */
+const tried = [0, 5, foldsNice];
+
 /** What it is worth that the folds stand back behind the doors while cores are scarce. */
 export const priority: Bench = {
   name: "priority",
   doc: "the store's API with the folds at the doors' priority, and standing back: rollouts/s, lag",
   async run({ quick, say, stack: start }) {
-    const rounds = quick ? 1 : 4;
+    const rounds = quick ? 1 : 3;
     const rollouts = quick ? 64 : 3000;
     const works: StoreWork[] = [
       { clients: 64, spans: "otlp", rollouts },
+      { clients: 64, spans: "json", rollouts },
       { clients: 16, spans: "json", rollouts },
     ];
     const stack = await start();
@@ -22,7 +26,7 @@ export const priority: Bench = {
       for (let round = 0; round < rounds; round++) {
         for (const work of works) {
           // In turns, the first of a round last in the next one.
-          for (const nice of round % 2 === 0 ? [0, foldsNice] : [foldsNice, 0]) {
+          for (const nice of [...tried.slice(round % 3), ...tried.slice(0, round % 3)]) {
             stack.nice(foldsGroup, nice);
             const run = await runStored(stack, ours, work);
             const key = `${nameOf(work)}|${nice}`;
@@ -53,7 +57,7 @@ function tableOf(
       (all.get(`${nameOf(work)}|${nice}`) ?? []).map(
         ({ loaded }) => work.rollouts / loaded.seconds,
       );
-    return [0, foldsNice].map((nice) => {
+    return tried.map((nice) => {
       const runs = all.get(`${nameOf(work)}|${nice}`) ?? [];
       return [
         nameOf(work),
