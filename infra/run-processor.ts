@@ -76,7 +76,7 @@ type Partition = {
  * How long records are gathered for a commit while they flow, ms: as long as the last transaction
  * took, 20 when nothing else is busy. The scarcer the cores, the fewer transactions are made.
  */
-const commitLinger = { least: 25, most: 100 };
+const commitLinger = { least: 25, most: 50 };
 
 /** How often the group's offset is written along, ms: only lag tools read it. */
 const offsetEveryMs = 1000;

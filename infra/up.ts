@@ -10,7 +10,7 @@ import { buildRegistry } from "./embedded/registry.ts";
 import { ensureTopics, planTopics } from "./kafka/admin.ts";
 import { createKafkaClient } from "./kafka/client.ts";
 import { createSchemasLog, ensureSchemasTopic } from "./kafka/schemas-log.ts";
-import { foldsNice } from "./process-priority.ts";
+import { standBack } from "./process-priority.ts";
 import { listen, partitionCounts, readers } from "./roles.ts";
 import { type Supervised, supervise } from "./supervise.ts";
 
@@ -86,7 +86,7 @@ export async function startUp(values: Values, options: UpOptions, logger: Logger
     const foldArgs = ["track-rollouts", "assemble-rollouts", "assign-credit", "clickhouse"];
     const [doors, folds] = await Promise.all([
       supervise(doorArgs, settings, logger),
-      supervise(foldArgs, settings, logger, foldsNice),
+      supervise(foldArgs, settings, logger, standBack),
     ]);
     stops.push(
       async () => folds.stop(),

@@ -1,15 +1,25 @@
-import { foldsNice } from "../process-priority.ts";
+import { standBack } from "../process-priority.ts";
 import { amount, type Bench, median, spread, type Table } from "./bench.ts";
 import { runStored, type StoredRun, type StoreWork, startStore } from "./run-store.ts";
 import { foldsGroup } from "./stack.ts";
 
-/** Nice values that are tried: like the others', half way, and what is in force. */
-const tried = [0, 5, foldsNice];
+type Priority = { readonly name: string; readonly folds: number; readonly clickhouse: number };
 
-/** What it is worth that the folds stand back behind the doors while cores are scarce. */
+/** What is tried; the last is in force. */
+const tried: readonly Priority[] = [
+  { name: "like the others", folds: 0, clickhouse: 0 },
+  { name: "folds at nice 5", folds: 5, clickhouse: 0 },
+  {
+    name: `folds and ClickHouse at nice ${standBack}`,
+    folds: standBack,
+    clickhouse: standBack,
+  },
+];
+
+/** What it is worth that the folds and ClickHouse stand back behind the doors while cores are scarce. */
 export const priority: Bench = {
   name: "priority",
-  doc: "the store's API with the folds at the doors' priority, and standing back: rollouts/s, lag",
+  doc: "the store's API with folds and ClickHouse at the doors' priority, and standing back: rollouts/s, lag",
   async run({ quick, say, stack: start }) {
     const rounds = quick ? 1 : 3;
     const rollouts = quick ? 64 : 3000;
@@ -26,13 +36,14 @@ export const priority: Bench = {
       for (let round = 0; round < rounds; round++) {
         for (const work of works) {
           // In turns, the first of a round last in the next one.
-          for (const nice of [...tried.slice(round % 3), ...tried.slice(0, round % 3)]) {
-            stack.nice(foldsGroup, nice);
+          for (const one of [...tried.slice(round % 3), ...tried.slice(0, round % 3)]) {
+            stack.nice(foldsGroup.name, one.folds);
+            stack.nice("clickhouse", one.clickhouse);
             const run = await runStored(stack, ours, work);
-            const key = `${nameOf(work)}|${nice}`;
+            const key = `${nameOf(work)}|${one.name}`;
             runs.set(key, [...(runs.get(key) ?? []), run]);
             say(
-              `${nameOf(work)}, nice ${nice}: ${amount(rollouts / run.loaded.seconds)} rollouts/s`,
+              `${nameOf(work)}, ${one.name}: ${amount(rollouts / run.loaded.seconds)} rollouts/s`,
             );
           }
         }
@@ -52,18 +63,19 @@ function tableOf(
   all: ReadonlyMap<string, readonly StoredRun[]>,
   rounds: number,
 ): Table {
+  const first = tried[0]?.name ?? "";
   const rows = works.flatMap((work) => {
-    const rates = (nice: number): number[] =>
-      (all.get(`${nameOf(work)}|${nice}`) ?? []).map(
+    const rates = (name: string): number[] =>
+      (all.get(`${nameOf(work)}|${name}`) ?? []).map(
         ({ loaded }) => work.rollouts / loaded.seconds,
       );
-    return tried.map((nice) => {
-      const runs = all.get(`${nameOf(work)}|${nice}`) ?? [];
+    return tried.map(({ name }) => {
+      const runs = all.get(`${nameOf(work)}|${name}`) ?? [];
       return [
         nameOf(work),
-        nice === 0 ? "like the others" : `nice ${nice}`,
-        spread(rates(nice)),
-        amount(median(rates(nice)) / median(rates(0)), 2),
+        name,
+        spread(rates(name)),
+        amount(median(rates(name)) / median(rates(first)), 2),
         spread(
           runs.map(({ loaded }) => loaded.times.end.p50),
           1,
@@ -80,10 +92,10 @@ function tableOf(
     });
   });
   return {
-    title: "The folds stand back behind the doors",
+    title: "Folds and ClickHouse stand back behind the doors",
     head: [
       "ten spans a rollout",
-      "folds",
+      "priority",
       "rollouts/s",
       "÷ like the others",
       "p50 of an end, ms",
@@ -92,7 +104,7 @@ function tableOf(
     ],
     rows,
     notes: [
-      `The work of \`store\`, ${rounds} times each in turns on one stack, whose folds are given the one or the other priority before. "s until all is in ClickHouse" starts with the last answer. Giving a priority back takes root.`,
+      `The work of \`store\`, ${rounds} times each in turns on one stack, whose processes are given the one or the other priority before. "s until all is in ClickHouse" starts with the last answer. Giving a priority back takes root.`,
     ],
   };
 }

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { VariableName } from "../config.ts";
-import { foldsNice, setNice } from "../process-priority.ts";
+import { setNice, standBack } from "../process-priority.ts";
 import { forkBench } from "./child.ts";
 import { cpuBetween, type Usage, usageOf } from "./processes.ts";
 
@@ -24,7 +24,7 @@ export const gatewayGroup: Group = { name: "gateway", roles: ["gateway", "traine
 export const foldsGroup: Group = {
   name: "folds",
   roles: ["track-rollouts", "assemble-rollouts", "assign-credit", "clickhouse"],
-  nice: foldsNice,
+  nice: standBack,
 };
 
 export type StackOptions = {
@@ -41,8 +41,8 @@ export type Stack = {
   stop(group: Group): Promise<void>;
   /** Suspends a process of roles, or lets it go on. */
   signal(group: Group, signal: "SIGSTOP" | "SIGCONT"): void;
-  /** Changes how far a process of roles stands back; forward needs CAP_SYS_NICE. */
-  nice(group: Group, nice: number): void;
+  /** Changes how far a process stands back, by the name it has in {@link usage}; forward needs CAP_SYS_NICE. */
+  nice(name: string, nice: number): void;
   /** CPU and memory by process, since their start. */
   usage(): Record<string, Usage>;
   close(): Promise<void>;
@@ -85,8 +85,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         const pid = pids[group.name];
         if (pid !== undefined) process.kill(pid, signal);
       },
-      nice(group, nice) {
-        const pid = pids[group.name];
+      nice(name, nice) {
+        const pid = pids[name];
         if (pid !== undefined) setNice(pid, nice);
       },
       usage: () => usageOf({ up: child.pid, ...pids }),

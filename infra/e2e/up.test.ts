@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { childEnvironment } from "../config.ts";
-import { foldsNice } from "../process-priority.ts";
+import { standBack } from "../process-priority.ts";
 
 const launcher = fileURLToPath(new URL("../lightning.js", import.meta.url));
 const withinMs = 60_000;
@@ -38,12 +38,14 @@ afterEach(async () => {
   rmSync(dataDir, { recursive: true, force: true });
 });
 
-/** A process that `up` started, by a word of its command line. */
+/** A process that `up` started, by a word of its command line or the file it runs. */
 function childWith(word: string): number | undefined {
   const children = readFileSync(`/proc/${up.pid}/task/${up.pid}/children`, "utf8");
   return children
     .split(" ")
-    .filter((pid) => pid !== "" && commandOf(pid).includes(word))
+    .filter(
+      (pid) => pid !== "" && commandOf(pid).some((one) => one === word || one.endsWith(`/${word}`)),
+    )
     .map(Number)[0];
 }
 
@@ -66,8 +68,8 @@ async function eventually<T>(what: string, look: () => T | undefined): Promise<T
 
 /** A process is there a moment before whoever started it has said how far it stands back. */
 async function standsBack(pid: number): Promise<void> {
-  await eventually(`nice ${foldsNice} of the folds`, () =>
-    getPriority(pid) === foldsNice ? true : undefined,
+  await eventually(`nice ${standBack} of ${pid}`, () =>
+    getPriority(pid) === standBack ? true : undefined,
   );
 }
 
@@ -75,7 +77,8 @@ describe("lightning up", () => {
   test("starts everything, trains, counts nothing lost, and brings back folds killed with -9", async () => {
     const folds = await eventually("the folds", () => childWith("assemble-rollouts"));
     const doors = await eventually("the doors", () => childWith("gateway"));
-    await standsBack(folds);
+    const clickhouse = await eventually("ClickHouse", () => childWith("clickhouse-main.ts"));
+    for (const pid of [folds, clickhouse]) await standsBack(pid);
     assert.equal(getPriority(doors), 0);
     await eventually("the training", () => (/Room booking/.test(said) ? true : undefined));
     process.kill(folds, "SIGKILL");

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { BaseLogger } from "pino";
 import { type ErrorCode, LightningError, reactions } from "../../schemas/errors.ts";
+import { setNice, standBack } from "../process-priority.ts";
 
 export type ClickHouseProcessOptions = {
   /** The data folder; the engine keeps to `<dataDir>/clickhouse`. */
@@ -77,13 +78,15 @@ export async function launchClickHouse(
 function spawnNode(words: readonly string[]): ChildProcess {
   const main = fileURLToPath(new URL("clickhouse-main.ts", import.meta.url));
   const loader = import.meta.resolve("tsx");
-  return spawn(
+  const child = spawn(
     // The size of libuv's pool is read once, from the environment.
     "env",
     [`UV_THREADPOOL_SIZE=${poolThreads}`, process.execPath, "--import", loader, main, ...words],
     // A session of its own: Ctrl-C reaches us alone, and sinks can still write while they stop.
     { stdio: ["ignore", "inherit", "inherit", "ipc"], detached: true },
   );
+  if (child.pid !== undefined) setNice(child.pid, standBack);
+  return child;
 }
 
 function ready(
