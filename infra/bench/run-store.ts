@@ -9,11 +9,11 @@ import { apart, foldsGroup, gatewayGroup, type Stack, whileMeasured } from "./st
 export type StoreWork = Omit<StoreJob, "url">;
 
 /** Everything that `lightning up` runs, and what its runs have stored. */
-export type OurStore = { readonly gateway: string; runs: number; spans: number };
+export type OurStore = { readonly gateway: string; runs: number; rollouts: number };
 
 export type StoredRun = {
   readonly loaded: StoreLoaded;
-  /** Of all processes of the stack, until every span is in ClickHouse. */
+  /** Of all processes of the stack, until every span and every closed group is in ClickHouse. */
   readonly cpuMs: number;
   /** From the load's end until then, s. */
   readonly behind: number;
@@ -25,7 +25,7 @@ export async function startStore(stack: Stack): Promise<OurStore> {
   const folds = stack.start(foldsGroup, own);
   const { gateway = "" } = await stack.start(gatewayGroup, own);
   await folds;
-  return { gateway, runs: 0, spans: 0 };
+  return { gateway, runs: 0, rollouts: 0 };
 }
 
 /** One load, in a project of its own; its clock stops with the last answer. */
@@ -34,21 +34,24 @@ export async function runStored(stack: Stack, ours: OurStore, work: StoreWork): 
   const { result, cpuMs } = await whileMeasured(stack, async () => {
     const loaded = await loadStore({ ...work, url });
     const from = performance.now();
-    ours.spans += work.rollouts * 10;
-    await untilStored(stack, ours.spans);
+    ours.rollouts += work.rollouts;
+    await untilStored(stack, ours.rollouts);
     return { loaded, behind: (performance.now() - from) / 1000 };
   });
   return { ...result, cpuMs: total(cpuMs) };
 }
 
-async function untilStored(stack: Stack, spans: number): Promise<void> {
+/** Ten spans of each rollout, and the group it is alone in: then no fold has anything left to do. */
+async function untilStored(stack: Stack, rollouts: number): Promise<void> {
   const url = stack.settings.CLICKHOUSE_URL ?? "";
   const client = connectClickHouse({ url, database: "store" });
-  const query = "SELECT toUInt32(count()) AS spans FROM spans";
-  for (const deadline = Date.now() + 60_000; ; await sleep(100)) {
-    const [row] = await rowsOf<{ spans: number }>(client, query);
-    if ((row?.spans ?? 0) >= spans) break;
-    if (Date.now() > deadline) throw new Error(`${row?.spans} spans in ClickHouse of ${spans}`);
+  const query =
+    "SELECT toUInt32(least(intDiv(count(), 10), (SELECT count() FROM groups))) AS stored FROM spans";
+  for (const deadline = Date.now() + 120_000; ; await sleep(100)) {
+    const [row] = await rowsOf<{ stored: number }>(client, query);
+    const stored = row?.stored ?? 0;
+    if (stored >= rollouts) break;
+    if (Date.now() > deadline) throw new Error(`${stored} rollouts in ClickHouse of ${rollouts}`);
   }
   await client.close();
 }

@@ -170,7 +170,7 @@ export function tablesOf(runs: readonly Run[]): readonly Table[] {
       ],
       rows: rows.map((row) => [...first(row), ...rateRow(row, other(row))]),
       notes: [
-        `Each client takes a rollout, sends its ten spans (1 or 2 LLM calls of 50 + 20 token ids with log-probs, tools, a reward), ends the attempt and queries the spans, which must be all ten; the rollouts were enqueued before in chunks of 64. The reference is \`agl store\` of agentlightning 0.3.0 in memory mode, a fresh one for each row and one run of it; ours is compared with its row of the nearest size. Ours is all that \`lightning up\` runs, warmed up by ${amount(warmUp)} rollouts of each kind, and keeps what the runs before have left: ${rounds} rounds of all sizes; its CPU counts until every span is in ClickHouse.`,
+        `Each client takes a rollout, sends its ten spans (1 or 2 LLM calls of 50 + 20 token ids with log-probs, tools, a reward), ends the attempt and queries the spans, which must be all ten; the rollouts were enqueued before in chunks of 64. The reference is \`agl store\` of agentlightning 0.3.0 in memory mode, a fresh one for each row and one run of it; ours is compared with its row of the nearest size. Ours is all that \`lightning up\` runs, warmed up by ${amount(warmUp)} rollouts of each kind, and keeps what the runs before have left: ${rounds} rounds of all sizes; its CPU counts until every span and every closed group is in ClickHouse, and a run begins when the one before is.`,
       ],
     },
     {
