@@ -3,11 +3,11 @@ import { setPriority } from "node:os";
 
 /**
  * Nice value of the folds and of the embedded ClickHouse beside the doors and the broker: while cores
- * are scarce they get about a quarter of what they compete for, so that clients are answered first and
+ * are scarce they get about a sixth of what they compete for, so that clients are answered first and
  * the log keeps the rest for a little later. Both the same, or the one would starve the other.
  * Evidence: infra/decisions/0006-doors-before-folds.md.
  */
-export const standBack = 5;
+export const standBack = 7;
 
 /**
  * Sets the nice value (−20, first, to 19) of a process that leads its session, right after it was
