@@ -49,5 +49,15 @@ function aligned(bytes: Uint8Array, size: number): ArrayBuffer {
   return copy;
 }
 
+/**
+ * A copy in memory of its own, for what stays: small buffers, and those of a fetch, are pieces of
+ * larger ones, all of which a piece keeps alive.
+ */
+export function ownBytes(bytes: Uint8Array): Buffer {
+  const own = Buffer.allocUnsafeSlow(bytes.length);
+  own.set(bytes);
+  return own;
+}
+
 /** An empty list; a Buffer, because Avro writes no other byte array. */
 export const noBytes: Uint8Array = Buffer.alloc(0);

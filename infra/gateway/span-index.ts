@@ -1,3 +1,4 @@
+import { ownBytes } from "../../schemas/bytes.ts";
 import type { SpanHead } from "../../schemas/span-head.ts";
 import { keyOf, splitKey } from "../../schemas/topics.ts";
 
@@ -272,11 +273,4 @@ function isAt(a: Place, b: Place): boolean {
 
 export function byPlace(a: Place, b: Place): number {
   return a.partition - b.partition || a.offset - b.offset;
-}
-
-/** A copy: what comes from a fetch is a piece of the whole answer and would keep all of it alive. */
-function ownBytes(bytes: Buffer): Buffer {
-  const own = Buffer.allocUnsafeSlow(bytes.length);
-  bytes.copy(own);
-  return own;
 }

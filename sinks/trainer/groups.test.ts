@@ -115,7 +115,10 @@ describe("memory", () => {
   test("held is counted and freed to nothing", async () => {
     const partition = await withGroups([5, 5], small);
     assert.ok(isFull(partition.ledger));
-    const { batch } = give(partition);
+    const { batch, groups } = give(partition);
+    for (const { group } of groups) {
+      assert.equal(group.packed.buffer.byteLength, group.packed.length, "a piece of a larger one");
+    }
     take(partition.ledger);
     assert.ok(isFull(partition.ledger), "leased rows count: they may come back");
     ack(partition.ledger, batch.lease_id, done);

@@ -1,3 +1,4 @@
+import { ownBytes } from "../../schemas/bytes.ts";
 import { LightningError } from "../../schemas/errors.ts";
 import { packRows } from "../../schemas/packed-rows.ts";
 import { keyOf } from "../../schemas/topics.ts";
@@ -86,7 +87,9 @@ function toGroup(
   firstOffset: number,
   offset: number,
 ): Group {
-  const packed = packRows(rows.map((value) => ["", { type: "TransitionRecorded", value }]));
+  const packed = ownBytes(
+    packRows(rows.map((value) => ["", { type: "TransitionRecorded", value }])),
+  );
   return {
     ...share,
     id: `${keyOf(closed.project, closed.group_id)}@${share.place}`,
@@ -159,7 +162,10 @@ export function tokensOf(row: TransitionRecorded): number {
   return ids > 0 ? ids : row.prompt_tokens + row.completion_tokens;
 }
 
-/** Memory of a row of an open group, an estimate: objects and numbers of a row 1.5 KiB, strings two bytes a character. */
+/**
+ * Memory of a row of an open group, an estimate: objects and numbers of a row 1.5 KiB, strings two
+ * bytes a character.
+ */
 function bytesOf(row: TransitionRecorded): number {
   const texts = row.messages.length + row.completion.length + row.metadata.length;
   const packed =
