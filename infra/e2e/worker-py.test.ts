@@ -3,30 +3,18 @@ import { execFile } from "node:child_process";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import type { FastifyInstance } from "fastify";
-import { buildTrainer } from "../../sinks/trainer/app.ts";
-import { type DrivenTrainer, driveTrainer } from "../../sinks/trainer/drive.ts";
-import { group } from "../../sinks/trainer/fixtures.ts";
+import { type Served, serveTrainer } from "../../sinks/trainer/asking.ts";
 import { pythonWith } from "./python.ts";
 
 const run = promisify(execFile);
 
-let app: FastifyInstance;
-let port: DrivenTrainer;
-let url: string;
+let trainer: Served;
 
 before(async () => {
-  port = await driveTrainer();
-  app = buildTrainer(port);
-  url = await app.listen({ port: 0, host: "127.0.0.1" });
+  trainer = await serveTrainer();
 });
 
-after(() => app.close());
-
-function add(id: string): void {
-  port.driven[0]?.append(group(id, 2, { min_policy_version: 1 }, { policy_version: 1 }));
-  port.run();
-}
+after(() => trainer.close());
 
 describe("worker.py", () => {
   const script = fileURLToPath(new URL("../../sinks/trainer/worker/worker.py", import.meta.url));
@@ -34,6 +22,7 @@ describe("worker.py", () => {
   test("leases, reads the arrays in place and acknowledges, with numpy alone", async (t) => {
     const python = await pythonWith({ numpy: "numpy" });
     if (python === null) return t.skip("python3 is missing");
+    const { url, port, add } = trainer;
     add("c");
     const first = run(python, [script, url, "--batches", "2", "--wait", "20"]);
     setTimeout(() => add("d"), 500);
@@ -56,6 +45,7 @@ describe("worker.py", () => {
   test("says what the trainer said when it is refused", async (t) => {
     const python = await pythonWith({ numpy: "numpy" });
     if (python === null) return t.skip("python3 is missing");
+    const { url } = trainer;
     await assert.rejects(run(python, [script, `${url}/projects/..bad`]), /letters, digits/);
     await assert.rejects(run(python, [script, url, "--wait", "0"]), /no batch within/);
   });

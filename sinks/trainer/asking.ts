@@ -33,3 +33,25 @@ export async function trainerWith(
   port.run();
   return { port, app: buildTrainer(port, { ...defaultTrainerSettings, ...settings }) };
 }
+
+/** A trainer that listens, for those who come over HTTP. */
+export type Served = {
+  readonly url: string;
+  readonly port: DrivenTrainer;
+  /** A group of two rows, of the versions that a lease takes. */
+  add(id: string): void;
+  close(): Promise<void>;
+};
+
+export async function serveTrainer(): Promise<Served> {
+  const { port, app } = await trainerWith(0);
+  return {
+    url: await app.listen({ port: 0, host: "127.0.0.1" }),
+    port,
+    add(id) {
+      port.driven[0]?.append(group(id, 2, { min_policy_version: 1 }, { policy_version: 1 }));
+      port.run();
+    },
+    close: () => app.close(),
+  };
+}

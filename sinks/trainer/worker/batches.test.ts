@@ -1,32 +1,21 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { after, before, describe, test } from "node:test";
-import type { FastifyInstance } from "fastify";
 import { codeOf } from "../../../schemas/errors.ts";
-import { buildTrainer } from "../app.ts";
-import { type DrivenTrainer, driveTrainer } from "../drive.ts";
-import { group } from "../fixtures.ts";
+import { type Served, serveTrainer } from "../asking.ts";
 import { ackBatch, extendLease, leaseBatch, nackBatch, rowOf } from "./batches.ts";
 
-let app: FastifyInstance;
-let port: DrivenTrainer;
-let url: string;
+let trainer: Served;
 
 before(async () => {
-  port = await driveTrainer();
-  app = buildTrainer(port);
-  url = await app.listen({ port: 0, host: "127.0.0.1" });
+  trainer = await serveTrainer();
 });
 
-after(() => app.close());
-
-function add(id: string): void {
-  port.driven[0]?.append(group(id, 2, { min_policy_version: 1 }, { policy_version: 1 }));
-  port.run();
-}
+after(() => trainer.close());
 
 describe("the client of a worker", () => {
   test("leases, extends and acknowledges a packed batch", async () => {
+    const { url, add } = trainer;
     add("a");
     const batch = await leaseBatch({ url: `${url}/` }, { workerId: "w", waitSeconds: 5 });
     assert.ok(batch);
@@ -46,6 +35,7 @@ describe("the client of a worker", () => {
   });
 
   test("gets null when there is nothing, and an error with the trainer's code", async () => {
+    const { url, add } = trainer;
     assert.equal(await leaseBatch({ url }, { workerId: "w" }), null);
     add("b");
     const batch = await leaseBatch({ url }, { workerId: "w" });
