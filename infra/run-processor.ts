@@ -73,8 +73,8 @@ type Partition = {
 };
 
 /**
- * How long records are gathered for a commit while they flow, ms: as long as the last transaction
- * took, 20 when nothing else is busy. The scarcer the cores, the fewer transactions are made.
+ * How long records are gathered for a commit while they flow, ms: as long as the last one took,
+ * within these. The scarcer the cores, the fewer transactions are made.
  */
 const commitLinger = { least: 25, most: 50 };
 

@@ -1,4 +1,7 @@
-/** Reporter for infra/test.js: a line for each file with its time, failures in full, counts on file descriptor 3. */
+/**
+ * Reporter for infra/test.js: a line for each file with its time, failures in full, counts on file
+ * descriptor 3.
+ */
 import { writeSync } from "node:fs";
 import { relative } from "node:path";
 import { inspect } from "node:util";

@@ -16,13 +16,11 @@ const kinds = {
   end: 17,
 } as const satisfies Readonly<Record<string, SyntaxKind>>;
 
-/** What is wrong with a member that is nested deeper than is allowed. */
+/** How deep a member may be nested, and what is thrown when one is deeper. */
 export type DepthLimit = { readonly deepest: number; error(name: string): Error };
 
-const noLimit: DepthLimit = { deepest: Number.POSITIVE_INFINITY, error: (name) => new Error(name) };
-
 /** The members of the object as they were written; for a name that stands twice the last counts. */
-export function rawMembers(text: string, limit = noLimit): Map<string, string> {
+export function rawMembers(text: string, limit?: DepthLimit): Map<string, string> {
   const scanner = createScanner(text, true);
   const members = new Map<string, string>();
   scanner.scan();
@@ -36,7 +34,7 @@ export function rawMembers(text: string, limit = noLimit): Map<string, string> {
 }
 
 /** The items of the list as they were written. */
-export function rawItems(text: string, limit = noLimit): string[] {
+export function rawItems(text: string, limit?: DepthLimit): string[] {
   const scanner = createScanner(text, true);
   const items: string[] = [];
   scanner.scan();
@@ -74,7 +72,7 @@ function rawValue(
   scanner: JSONScanner,
   text: string,
   first: SyntaxKind,
-  { name, limit }: { readonly name: string; readonly limit: DepthLimit },
+  { name, limit }: { readonly name: string; readonly limit: DepthLimit | undefined },
 ): string {
   const start = scanner.getTokenOffset();
   let depth = opens(first) ? 1 : 0;
@@ -83,7 +81,7 @@ function rawValue(
     if (opens(kind)) depth += 1;
     else if (kind === kinds.end) break;
     else if (closes(kind)) depth -= 1;
-    if (depth > limit.deepest) throw limit.error(name);
+    if (limit !== undefined && depth > limit.deepest) throw limit.error(name);
   }
   return text.slice(start, scanner.getTokenOffset() + scanner.getTokenLength());
 }

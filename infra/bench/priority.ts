@@ -36,7 +36,8 @@ export const priority: Bench = {
       for (let round = 0; round < rounds; round++) {
         for (const work of works) {
           // In turns, the first of a round last in the next one.
-          for (const one of [...tried.slice(round % 3), ...tried.slice(0, round % 3)]) {
+          const from = round % tried.length;
+          for (const one of [...tried.slice(from), ...tried.slice(0, from)]) {
             stack.nice(foldsGroup.name, one.folds);
             stack.nice("clickhouse", one.clickhouse);
             const run = await runStored(stack, ours, work);

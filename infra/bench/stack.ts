@@ -41,7 +41,7 @@ export type Stack = {
   stop(group: Group): Promise<void>;
   /** Suspends a process of roles, or lets it go on. */
   signal(group: Group, signal: "SIGSTOP" | "SIGCONT"): void;
-  /** Changes how far a process stands back, by the name it has in {@link usage}; forward needs CAP_SYS_NICE. */
+  /** Changes how far a process stands back, by its name in {@link usage}; forward needs CAP_SYS_NICE. */
   nice(name: string, nice: number): void;
   /** CPU and memory by process, since their start. */
   usage(): Record<string, Usage>;

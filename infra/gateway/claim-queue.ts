@@ -85,7 +85,7 @@ function later(a: Entry, b: Entry): boolean {
 /** How many claims are remembered at least, to recognise one that is asked again. */
 const rememberedClaims = 20_000;
 
-/** How many the oldest are dropped at once: what a Map dropped before its first entry it passes over. */
+/** How many are dropped at once: at a Map's start one passes over all it dropped there before. */
 const droppedAtOnce = 1000;
 
 /**

@@ -61,6 +61,7 @@ export type Group = Omit<Share, "rows"> & {
   readonly bytes: number;
 };
 
+/** Decodes them anew each time. */
 export function rowsOfGroup({ packed }: Group): TransitionRecorded[] {
   return unpackRows(packed).flatMap(([, row]) =>
     row.type === "TransitionRecorded" ? [row.value] : [],
