@@ -1,7 +1,7 @@
 /** Our adapters on the traces of one file, timed: the other side of adapters.py. */
 
 import { markOf } from "../../processors/fixtures.ts";
-import { padRows } from "../../processors/rows/pad.ts";
+import { padder } from "../../processors/rows/pad.ts";
 import { turnsOfTriplets } from "../../processors/rows/rows-of-triplets.ts";
 import { rowsOfTurns } from "../../processors/rows/rows-of-turns.ts";
 import { assembledRecords } from "../../processors/traces/assembled.ts";
@@ -69,10 +69,11 @@ async function measure({ file, seconds, widths }: AdaptersJob): Promise<OursTime
   };
   const padded = (level: Level): RowPasses => {
     const [prompt, response] = widths[level];
-    const pad = { prompt, response, pad_id: 0, bfloat16: true };
+    // A trainer pads one batch after the other.
+    const pad = padder({ prompt, response, pad_id: 0, bfloat16: true });
     const [ms, rows] = passes(seconds, () => {
       const made = rowsOf(level);
-      for (let i = 0; i < made.length; i += batch) padRows(made.slice(i, i + batch), pad);
+      for (let i = 0; i < made.length; i += batch) pad(made.slice(i, i + batch));
       return made.length;
     });
     return { ms, rows };

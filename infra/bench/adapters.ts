@@ -176,7 +176,7 @@ function rowTable(pairs: readonly Pair[]): Table {
     ],
     rows,
     notes: [
-      "The reference is its own get_train_data_batch with numpy in place of torch; ours turnsOfTriplets, rowsOfTurns and padRows, 256 rows to a batch; the last two columns are without padRows: rows as our trainers lease them, which the reference does not have. Both make the same rows of the same triplets. A row is as wide as the reference's examples have it at transition level (4,096 + 2,048) and as its defaults say at trajectory level (2,048 + 8,192); most of it is padding.",
+      "The reference is its own get_train_data_batch with numpy in place of torch; ours turnsOfTriplets, rowsOfTurns and a padder, 256 rows to a batch, each batch padded into the memory of the one before; the last two columns are without padding: rows as our trainers lease them, which the reference does not have. Both make the same rows of the same triplets. A row is as wide as the reference's examples have it at transition level (4,096 + 2,048) and as its defaults say at trajectory level (2,048 + 8,192); most of it is padding.",
     ],
   };
 }

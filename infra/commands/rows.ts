@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { describeMismatches } from "../../processors/rows/mismatches.ts";
-import { nested, padRows } from "../../processors/rows/pad.ts";
+import { nested, padder } from "../../processors/rows/pad.ts";
 import { turnsOfTriplets } from "../../processors/rows/rows-of-triplets.ts";
 import { type Rows, rowsOfTurns } from "../../processors/rows/rows-of-turns.ts";
 import { type RolloutTurns, type TrainingRow, tokens } from "../../processors/rows/turn.ts";
@@ -96,12 +96,13 @@ async function run(args: readonly string[]): Promise<void> {
   const pad_id = wholeNumber("rows", "--pad-id", values["pad-id"]);
   const padding = widths === null ? null : { ...widths, pad_id, bfloat16: values.bfloat16 };
   if (padding === null) show(rows.rows.map(plainRow), format);
-  else if (format === "json") print(JSON.stringify(tensorsOf(rows.rows, padding)));
-  else for (const row of rows.rows) print(JSON.stringify(tensorsOf([row], padding)));
+  else {
+    const pad = padder(padding);
+    const batches = format === "json" ? [rows.rows] : rows.rows.map((row) => [row]);
+    for (const batch of batches) print(JSON.stringify(tensorsOf(batch, pad)));
+  }
   remark(summary(rows, level));
 }
-
-type Padding = Parameters<typeof padRows>[1];
 
 /** The turns of each rollout; of its attempts the one whose first span began last. */
 function rolloutsOf(
@@ -149,8 +150,8 @@ function plainRow(row: TrainingRow): Readonly<Record<string, unknown>> {
   };
 }
 
-function tensorsOf(rows: readonly TrainingRow[], padding: Padding) {
-  const { is_drop_mask, rows: count, rollout_log_probs, ...matrices } = padRows(rows, padding);
+function tensorsOf(rows: readonly TrainingRow[], pad: ReturnType<typeof padder>) {
+  const { is_drop_mask, rows: count, rollout_log_probs, ...matrices } = pad(rows);
   const lists = Object.entries(matrices).map(([name, matrix]) => [name, nested(matrix, count)]);
   return {
     ...Object.fromEntries(lists),

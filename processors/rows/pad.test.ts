@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { toBfloat16 } from "./bfloat16.ts";
 import { rolloutOf, turn } from "./fixtures.ts";
-import { nested, padAdvantages, padRows } from "./pad.ts";
+import { nested, padAdvantages, padder, padRows } from "./pad.ts";
 import { rowsOfTurns } from "./rows-of-turns.ts";
 
 const ids = fc.array(fc.integer({ min: 1, max: 9 }), { maxLength: 9 });
@@ -46,6 +46,29 @@ test("log-probs are a tensor when every row has them", () => {
     padRows(rowsOfTurns(rollouts).rows, options).rollout_log_probs;
   assert.deepEqual(logprobs([known])?.data, Float32Array.of(-0.5, 0, 0, 0, 0, 0));
   assert.equal(logprobs([known, unknown]), null);
+});
+
+test("memory that was padded into before holds what new memory would", () => {
+  const row = fc.record({
+    prompt: ids,
+    response: ids,
+    sampled: fc.boolean(),
+    reward: fc.integer(),
+  });
+  const batches = fc.array(fc.array(row, { maxLength: 4 }), { maxLength: 6 });
+  fc.assert(
+    fc.property(batches, fc.constantFrom(0, 7), (all, pad_id) => {
+      const pad = padder({ ...options, pad_id });
+      for (const batch of all) {
+        const turns = batch.map(({ prompt, response, sampled, reward }) =>
+          rolloutOf([turn(prompt, response, sampled ? response : undefined)], { reward }),
+        );
+        const { rows } = rowsOfTurns(turns, { keepEmpty: true });
+        assert.deepEqual(pad(rows), padRows(rows, { ...options, pad_id }));
+      }
+    }),
+    { numRuns: 500 },
+  );
 });
 
 test("a reward keeps its 64 bits unless bfloat16 is asked for", () => {

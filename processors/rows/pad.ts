@@ -46,55 +46,118 @@ export type Padded = {
 
 /** Tensors of a batch (reference/v0.3-behaviour.md 4.3, reference/v1.0.md 3.3). */
 export function padRows(rows: readonly PadRow[], options: PadOptions): Padded {
-  const { prompt: p, response: r, pad_id } = options;
-  const n = rows.length;
-  const known = n > 0 && rows.every(({ logprobs }) => logprobs !== null);
-  const input_ids = whole(p + r, filledWith(pad_id, n * (p + r)));
-  const padded = {
-    rows: n,
-    prompts: { ...input_ids, width: p },
-    responses: { ...input_ids, width: r, offset: p },
-    input_ids,
-    attention_mask: whole(p + r, new Uint8Array(n * (p + r))),
-    position_ids: whole(p + r, new Int32Array(n * (p + r))),
-    is_drop_mask: rows.map(({ is_drop }) => is_drop),
-    token_level_scores: whole(r, new Float64Array(n * r)),
-    response_mask: whole(r, new Uint8Array(n * r)),
-    rollout_log_probs: known ? whole(r, new Float32Array(n * r)) : null,
+  return padder(options)(rows);
+}
+
+/**
+ * Pads batch after batch into the same memory: what it returned holds until it is called again. New
+ * memory is most of what a batch costs, and most of a batch is padding that stays as it was.
+ */
+export function padder(options: PadOptions): (rows: readonly PadRow[]) => Padded {
+  const { prompt: p, response: r } = options;
+  let memory = memoryFor(0, options);
+  return (rows) => {
+    const n = rows.length;
+    if (n > memory.rows) memory = memoryFor(n, options);
+    const known = n > 0 && rows.every(({ logprobs }) => logprobs !== null);
+    if (known) memory.logprobs ??= new Float32Array(memory.rows * r);
+    for (const [i, row] of rows.entries()) writeRow(memory, i, row, options, known);
+    const input_ids = whole(p + r, memory.input_ids.subarray(0, n * (p + r)));
+    return {
+      rows: n,
+      prompts: { ...input_ids, width: p },
+      responses: { ...input_ids, width: r, offset: p },
+      input_ids,
+      attention_mask: whole(p + r, memory.attention_mask.subarray(0, n * (p + r))),
+      position_ids: whole(p + r, memory.position_ids.subarray(0, n * (p + r))),
+      is_drop_mask: rows.map(({ is_drop }) => is_drop),
+      token_level_scores: whole(r, memory.scores.subarray(0, n * r)),
+      response_mask: whole(r, memory.response_mask.subarray(0, n * r)),
+      rollout_log_probs:
+        known && memory.logprobs !== null ? whole(r, memory.logprobs.subarray(0, n * r)) : null,
+    };
   };
-  for (const [i, row] of rows.entries()) writeRow(padded, i, row, options);
-  return padded;
+}
+
+/** Matrices for so many rows, and where in each row something else than padding stands. */
+type Memory = {
+  readonly rows: number;
+  readonly input_ids: Int32Array;
+  readonly attention_mask: Uint8Array;
+  readonly position_ids: Int32Array;
+  readonly scores: Float64Array;
+  readonly response_mask: Uint8Array;
+  /** Made when first needed. */
+  logprobs: Float32Array | null;
+  /** From the first token of the prompt to behind the last one of the response. */
+  readonly starts: Int32Array;
+  readonly ends: Int32Array;
+  /** Log-probs written. */
+  readonly sampled: Int32Array;
+};
+
+function memoryFor(n: number, { prompt: p, response: r, pad_id }: PadOptions): Memory {
+  const input_ids = new Int32Array(n * (p + r));
+  return {
+    rows: n,
+    // Memory that is zero already is not touched.
+    input_ids: pad_id === 0 ? input_ids : input_ids.fill(pad_id),
+    attention_mask: new Uint8Array(n * (p + r)),
+    position_ids: new Int32Array(n * (p + r)),
+    scores: new Float64Array(n * r),
+    response_mask: new Uint8Array(n * r),
+    logprobs: null,
+    starts: new Int32Array(n).fill(p),
+    ends: new Int32Array(n).fill(p),
+    sampled: new Int32Array(n),
+  };
 }
 
 function whole<Data>(width: number, data: Data): Matrix<Data> {
   return { width, stride: width, offset: 0, data };
 }
 
-/** Memory that is zero already is not touched: most of a batch may be padding. */
-function filledWith(id: number, length: number): Int32Array {
-  const data = new Int32Array(length);
-  return id === 0 ? data : data.fill(id);
-}
-
-function writeRow(padded: Padded, i: number, row: PadRow, options: PadOptions): void {
-  const { prompt: p, response: r, bfloat16 } = options;
+function writeRow(
+  memory: Memory,
+  i: number,
+  row: PadRow,
+  { prompt: p, response: r, pad_id, bfloat16 }: PadOptions,
+  known: boolean,
+): void {
+  clearRow(memory, i, p, r, pad_id);
   const prompt = row.prompt_ids.subarray(0, p);
   const response = row.response_ids.subarray(0, r);
   const [start, end] = [p - prompt.length, p + response.length];
   const at = i * (p + r);
-  padded.input_ids.data.set(prompt, at + start);
-  padded.input_ids.data.set(response, at + p);
-  padded.attention_mask.data.fill(1, at + start, at + end);
-  const positions = padded.position_ids.data;
+  memory.input_ids.set(prompt, at + start);
+  memory.input_ids.set(response, at + p);
+  memory.attention_mask.fill(1, at + start, at + end);
+  const positions = memory.position_ids;
   for (let k = start; k < end; k++) positions[at + k] = k - start;
   positions.fill(Math.max(0, end - start - 1), at + end, at + p + r);
-  padded.response_mask.data.set(row.response_mask.subarray(0, r), i * r);
-  const logprobs = padded.rollout_log_probs;
-  if (row.logprobs !== null) logprobs?.data.set(row.logprobs.subarray(0, r), i * r);
+  memory.response_mask.set(row.response_mask.subarray(0, r), i * r);
   if (response.length > 0) {
     const score = bfloat16 ? toBfloat16(row.reward ?? 0) : (row.reward ?? 0);
-    padded.token_level_scores.data[i * r + response.length - 1] = score;
+    memory.scores[i * r + response.length - 1] = score;
   }
+  memory.starts[i] = start;
+  memory.ends[i] = end;
+  if (!known || row.logprobs === null) return;
+  const logprobs = row.logprobs.subarray(0, r);
+  memory.logprobs?.fill(0, i * r, i * r + (memory.sampled[i] ?? 0));
+  memory.logprobs?.set(logprobs, i * r);
+  memory.sampled[i] = logprobs.length;
+}
+
+/** Makes padding of what the row before left, except for positions on the right, which all are written. */
+function clearRow(memory: Memory, i: number, p: number, r: number, pad_id: number): void {
+  const [start, end] = [memory.starts[i] ?? p, memory.ends[i] ?? p];
+  const at = i * (p + r);
+  memory.input_ids.fill(pad_id, at + start, at + end);
+  memory.attention_mask.fill(0, at + start, at + end);
+  memory.position_ids.fill(0, at + start, at + p);
+  memory.response_mask.fill(0, i * r, i * r + end - p);
+  if (end > p) memory.scores[i * r + end - p - 1] = 0;
 }
 
 /** R: each row's advantages, per token or under its mask, as {@link padRows} lays out responses. */
