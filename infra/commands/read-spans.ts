@@ -1,4 +1,4 @@
-import { putKind } from "../../producers/attributes.ts";
+import { noAttributes, putKind } from "../../producers/attributes.ts";
 import { readJson } from "../../producers/gateway/otlp/json.ts";
 import { place } from "../../producers/gateway/otlp/place.ts";
 import { objectFields } from "../../producers/gateway/store/body.ts";
@@ -41,7 +41,7 @@ export async function readSpans(
   wanted: (rolloutId: string, attemptId: string) => boolean = () => true,
   most = mostKept,
 ): Promise<SpansRead> {
-  const into: Into = { spans: [], events: [], kept: 0, wanted };
+  const into = nothingRead(wanted);
   for await (const { body, at } of documentsOf(file)) {
     readValue(body.value, body, at, "", into);
     if (into.kept > most) throw tooMuch(file, most);
@@ -51,7 +51,7 @@ export async function readSpans(
 
 /** The spans of a JSON value in any of these forms; `at` is what messages begin with. */
 export function spansIn(body: Body, at: string): SpansRead {
-  const into: Into = { spans: [], events: [], kept: 0, wanted: () => true };
+  const into = nothingRead(() => true);
   readValue(body.value, body, at, "", into);
   return into;
 }
@@ -81,8 +81,15 @@ type Into = {
   readonly events: FileEvent[];
   /** Characters of JSON they were read from. */
   kept: number;
+  /** That of the last span of the store's form. */
+  resource: { readonly text: string; readonly attributes: SpanRecorded["resource"] };
   readonly wanted: (rolloutId: string, attemptId: string) => boolean;
 };
+
+function nothingRead(wanted: Into["wanted"]): Into {
+  const resource = { text: "", attributes: noAttributes() };
+  return { spans: [], events: [], kept: 0, resource, wanted };
+}
 
 type Value = Readonly<Record<string, unknown>>;
 
@@ -164,13 +171,21 @@ function readStoreSpan(value: Value, body: Body, at: string, path: string, into:
   const issues: Issue[] = [];
   const fields = objectFields(value, body.text, [], issues);
   if (fields === null) throw unknownForm(at, path, value);
-  const { value: span } = spanOf(filledIn(fields), body, "default");
+  const filled = filledIn(fields);
+  const { value: span } = spanOf(filled, body, "default");
   const issue = issues.find((one) => !keptAsJson(one, value, span));
   if (issue !== undefined) {
     throw wrongField(at, path, issue.loc.join("."), issue.input, undefined, issue.msg);
   }
   if ((value.sequence_id ?? null) === null) span.sequence_id = null;
+  shareResource(span, filled.raw("resource"), into);
   keep(span, body.text.length, into.spans, into);
+}
+
+/** Spans of one process each repeat what is to be said of it: kept once, it takes memory once. */
+function shareResource(span: SpanRecorded, text: string, into: Into): void {
+  if (text === into.resource.text) span.resource = into.resource.attributes;
+  else into.resource = { text, attributes: span.resource };
 }
 
 type Belonging = { readonly rollout_id: string; readonly attempt_id: string };

@@ -4,10 +4,13 @@ import { numberOf, textOf } from "./attributes.ts";
 import { type CallParts, finite } from "./call-parts.ts";
 import { callConventions, readConvention } from "./conventions.ts";
 import { messagesText, messageText } from "./message-text.ts";
+import { subjects, subjectsOf } from "./subjects.ts";
 
 /** Whether a span is an LLM call of a known convention: {@link readCall} finds one. */
 export function isCall(span: SpanRecorded): boolean {
-  return callConventions.some((row) => row.detects(span));
+  return (
+    (subjectsOf(span) & subjects.call) !== 0 && callConventions.some((row) => row.detects(span))
+  );
 }
 
 /**

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { messagesText } from "./message-text.ts";
+import { messagesText, toolCallText } from "./message-text.ts";
 import type { Message } from "./messages.ts";
+import { toolCall } from "./tools.ts";
 
 const text = fc.oneof(
   fc.string({ unit: "binary" }),
@@ -24,5 +25,14 @@ test("the text of messages is what JSON.stringify writes", () => {
       assert.equal(messagesText(messages), JSON.stringify(messages));
     }),
     { numRuns: 2000 },
+  );
+});
+
+test("so is that of a tool call", () => {
+  fc.assert(
+    fc.property(text, text, text, (id, name, given) => {
+      const call = toolCall(id, name, given);
+      assert.equal(toolCallText(call), JSON.stringify(call));
+    }),
   );
 });

@@ -1,4 +1,5 @@
 import type { Message } from "./messages.ts";
+import type { ToolCall } from "./tools.ts";
 
 /** What stands otherwise in JSON than it is: quotes, backslashes, control characters, surrogates. */
 const escaped = /[^ !#-[\]-\ud7ff\ue000-\uffff]/;
@@ -16,6 +17,12 @@ export function messageText(message: Message): string {
 /** The same of a list of them. */
 export function messagesText(messages: readonly Message[]): string {
   return `[${messages.map(messageText).join()}]`;
+}
+
+/** The JSON text of a tool call, as `JSON.stringify` writes it, in a third of the time. */
+export function toolCallText({ id, function: { name, arguments: given } }: ToolCall): string {
+  const called = `{"name":${quoted(name)},"arguments":${quoted(given)}}`;
+  return `{"id":${quoted(id)},"type":"function","function":${called}}`;
 }
 
 /** Whether role and content, in this order, are all there is. */

@@ -146,7 +146,7 @@ function choicesIn(
 
 function messagesIn(values: readonly unknown[], dialect: MessageDialect): readonly Message[] {
   const messages: Message[] = [];
-  for (const value of values) messages.push(...dialect(value));
+  for (const value of values) for (const message of dialect(value)) messages.push(message);
   return messages;
 }
 

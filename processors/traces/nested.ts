@@ -1,6 +1,7 @@
 import type { Attributes } from "../../schemas/types.ts";
 import { type Attributed, jsonOf, objectOf, parsed, unpackedList } from "./attributes.ts";
-import { branchOf, graft, grown, segmentsOf } from "./branches.ts";
+import { built, type Plan, planOf } from "./plan.ts";
+import { type AttributeName, type Shape, shapeOf } from "./shapes.ts";
 
 /** Every attribute below a prefix (`prefix.rest`), as rest and value; JSON and packed lists come read. */
 export function* attributesUnder(
@@ -30,21 +31,40 @@ export function* attributesUnder(
  * what stands under the name itself as JSON; undefined when there is neither. Indexes 0 to n−1 make a
  * list, with gaps or names among them they stay an object. Linear in the attributes, in any order.
  */
-export function nestedAt({ attributes }: Attributed, name: string): unknown {
-  const { strings, longs, doubles, booleans, int_lists, double_lists, json } = attributes;
-  const root = branchOf(name);
-  const at = segmentsOf(name).length;
-  for (const key in strings) if (isBelow(key, name)) graft(root, key, at, strings[key]);
-  for (const key in longs) if (isBelow(key, name)) graft(root, key, at, longs[key]);
-  for (const key in doubles) if (isBelow(key, name)) graft(root, key, at, doubles[key]);
-  for (const key in booleans) if (isBelow(key, name)) graft(root, key, at, booleans[key]);
-  for (const lists of [int_lists, double_lists]) {
-    for (const key in lists) {
-      if (isBelow(key, name)) graft(root, key, at, unpackedList(attributes, key));
-    }
+export function nestedAt(of: Attributed, name: string): unknown {
+  const { attributes } = of;
+  const plan = planBelow(shapeOf(attributes), name);
+  if (plan === null) return jsonOf(of, [name]);
+  const values = plan.leaves.map((leaf) => leafValue(attributes, leaf));
+  if (!values.includes(undefined)) return built(plan.whole, values);
+  // What cannot be read is as if it were not there.
+  const read = plan.leaves.filter((_, i) => values[i] !== undefined);
+  if (read.length === 0) return jsonOf(of, [name]);
+  return built(
+    planOf(name, read).whole,
+    values.filter((value) => value !== undefined),
+  );
+}
+
+function planBelow({ names, plans }: Shape, prefix: string): Plan | null {
+  const known = plans.get(prefix);
+  if (known !== undefined) return known;
+  const leaves = names.filter(({ name }) => isBelow(name, prefix));
+  const plan = leaves.length === 0 ? null : planOf(prefix, leaves);
+  plans.set(prefix, plan);
+  return plan;
+}
+
+function leafValue(attributes: Attributes, { kind, name }: AttributeName): unknown {
+  switch (kind) {
+    case "json":
+      return parsed(attributes.json[name] ?? "");
+    case "int_lists":
+    case "double_lists":
+      return unpackedList(attributes, name);
+    default:
+      return attributes[kind][name];
   }
-  for (const key in json) if (isBelow(key, name)) graft(root, key, at, parsed(json[key] ?? ""));
-  return root.size === 0 ? jsonOf({ attributes }, [name]) : grown(root);
 }
 
 const dot = 46;

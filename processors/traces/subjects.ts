@@ -5,6 +5,7 @@ import { linkPrefix } from "./links.ts";
 import { isBelow } from "./nested.ts";
 import { remembered } from "./remembered.ts";
 import { rewardAttributes } from "./rewards.ts";
+import { type Shape, shapeOf } from "./shapes.ts";
 import { toolAttributes } from "./tools.ts";
 
 /** What a span may be about, a bit each. */
@@ -26,17 +27,14 @@ const attributesOf: Readonly<Record<keyof typeof subjects, readonly string[]>> =
  * The subjects a span may be about, by its name and those of its attributes. Most spans are about
  * one or none: so known, the tables of conventions on the others need not be gone through.
  */
-export function subjectsOf({ name: spanName, attributes }: SpanRecorded): number {
-  const { strings, longs, doubles, booleans, int_lists, double_lists, json } = attributes;
-  let found: number = isNamedAsCall(spanName) ? subjects.call : 0;
-  for (const name in strings) found |= hintOf(name);
-  for (const name in longs) found |= hintOf(name);
-  for (const name in doubles) found |= hintOf(name);
-  for (const name in booleans) found |= hintOf(name);
-  for (const name in int_lists) found |= hintOf(name);
-  for (const name in double_lists) found |= hintOf(name);
-  for (const name in json) found |= hintOf(name);
-  return found;
+export function subjectsOf({ name, attributes }: SpanRecorded): number {
+  const shape = shapeOf(attributes);
+  shape.subjects ??= hintsOf(shape);
+  return isNamedAsCall(name) ? shape.subjects | subjects.call : shape.subjects;
+}
+
+function hintsOf({ names }: Shape): number {
+  return names.reduce((found, { name }) => found | hintOf(name), 0);
 }
 
 const hintOf = remembered((name) => {

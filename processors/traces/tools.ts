@@ -8,6 +8,7 @@ import {
   stringOf,
   textOf,
 } from "./attributes.ts";
+import { toolCallText } from "./message-text.ts";
 import { itemsOf, nestedAt } from "./nested.ts";
 
 type ToolConvention = {
@@ -68,7 +69,7 @@ export function readTool(span: SpanRecorded): string | null {
     if (name === null || convention.when?.(span) === false) continue;
     const given =
       textOf(span, convention.arguments) ?? stringify(jsonOf(span, convention.arguments));
-    return JSON.stringify(toolCall(textOf(span, convention.id) ?? span.span_id, name, given));
+    return toolCallText(toolCall(textOf(span, convention.id) ?? span.span_id, name, given));
   }
   return null;
 }
