@@ -36,6 +36,8 @@ export const adaptersBench: Bench = {
           { spans: 500, rollouts: 1 },
         ]
       : [
+          // What just came in; and so many that none is in a cache any more when its turn comes again.
+          { spans: 15, rollouts: 50 },
           { spans: 15, rollouts: 400 },
           { spans: 500, rollouts: 10 },
           { spans: 5000, rollouts: 1 },
@@ -43,7 +45,7 @@ export const adaptersBench: Bench = {
     const pairs: Pair[] = [];
     try {
       for (const size of sizes) {
-        const file = join(folder, `${size.spans}.jsonl`);
+        const file = join(folder, `${size.rollouts}-of-${size.spans}.jsonl`);
         writeFileSync(file, linesOf(size, tokens));
         pairs.push(await runPair(python, { file, seconds: quick ? 1 : 5, widths }, size, say));
       }
@@ -82,7 +84,9 @@ async function runPair(
       throw new Error(`${ours.calls} calls here, ${theirs.calls} at the reference`);
     }
     const pair = { size, theirs, ours };
-    say(`adapters: ${size.spans} spans: ${timesAs(theirs.triplets, ours.triplets)} times as fast`);
+    say(
+      `adapters: ${size.rollouts} of ${size.spans} spans: ${timesAs(theirs.triplets, ours.triplets)} times as fast`,
+    );
     return pair;
   } finally {
     await child.end();

@@ -39,7 +39,7 @@ export function assembledRecords(
 ): Tagged<Assembled>[] {
   const { selection, flaw } = selectionOf(mark.selection);
   const trace = readTrace(spans, selection);
-  const first = firstOffset(spans, writing.markOffset);
+  const counts = countsOf(spans, writing.markOffset);
   const reasons = [...(flaw === null ? [] : [flaw]), ...trace.omitted];
   return [
     ...trace.calls.map((call, index) => ({
@@ -51,13 +51,13 @@ export function assembledRecords(
       value: omittedOf(
         omission,
         mark,
-        provenance(writing, omission.span?.offset ?? first),
+        provenance(writing, omission.span?.offset ?? counts.first),
         writing,
       ),
     })),
     {
       type: "RolloutAssembled" as const,
-      value: closingOf({ mark, trace, spans, omitted: reasons.length, writing, first }),
+      value: closingOf({ mark, trace, counts, omitted: reasons.length, writing }),
     },
   ];
 }
@@ -97,17 +97,14 @@ function selectionOf(text: string): ReadSelection {
 type Closing = {
   readonly mark: AttemptEnded;
   readonly trace: Trace;
-  readonly spans: readonly SpanKept[];
+  readonly counts: Counts;
   readonly omitted: number;
   readonly writing: Writing;
-  /** Offset of the rollout's first span. */
-  readonly first: number;
 };
 
 /** Field by field, as the steps: to spread what has so many fields costs ten times as much. */
-function closingOf({ mark, trace, spans, omitted, writing, first }: Closing): RolloutAssembled {
+function closingOf({ mark, trace, counts, omitted, writing }: Closing): RolloutAssembled {
   const { calls, finalReward, unmatched } = trace;
-  const late = spans.filter((span) => span.reward !== null && span.offset > writing.markOffset);
   return {
     project: mark.project,
     rollout_id: mark.rollout_id,
@@ -122,20 +119,20 @@ function closingOf({ mark, trace, spans, omitted, writing, first }: Closing): Ro
     credit: mark.credit,
     grace_seconds: graceOf(mark),
     selection: mark.selection,
-    calls: callsIn(spans).length,
-    spans: spans.length,
+    calls: counts.calls,
+    spans: counts.spans,
     reward: finalReward?.reward ?? null,
     rewards: finalReward?.rewards ?? {},
-    invalid_rewards: invalidRewardsIn(spans),
+    invalid_rewards: counts.invalidRewards,
     unmatched_rewards: unmatched.length,
-    late_rewards: late.length,
+    late_rewards: counts.lateRewards,
     revision: writing.revision,
     enqueued_at: mark.enqueued_at,
     ended_at: mark.ended_at,
     metadata: mark.metadata,
     steps: calls.length,
     omitted,
-    provenance: provenance(writing, first),
+    provenance: provenance(writing, counts.first),
   };
 }
 
@@ -213,7 +210,8 @@ export function abandonedRecords(
   const { project, id } = splitKey(key);
   const last = spans.reduce((offset, span) => Math.max(offset, span.offset), 0);
   const writing = { partition: at.partition, markOffset: last, revision: 0 };
-  const calls = callsIn(spans);
+  const counts = countsOf(spans, last);
+  const calls = spans.filter(({ call }) => call !== null);
   const omitted = calls.map((span) => {
     const about = { project, rollout_id: id, group_id: id, attempt_id: span.attempt_id };
     const omission = { span, agent: "", reason: "abandoned", detail: neverEnded };
@@ -224,12 +222,12 @@ export function abandonedRecords(
     project,
     rollout_id: id,
     group_id: id,
-    calls: calls.length,
+    calls: counts.calls,
     omitted: omitted.length,
-    spans: spans.length,
-    invalid_rewards: invalidRewardsIn(spans),
+    spans: counts.spans,
+    invalid_rewards: counts.invalidRewards,
     ended_at: at.timestamp * 1000,
-    provenance: provenance(writing, firstOffset(spans, last)),
+    provenance: provenance(writing, counts.first),
   };
   return [
     ...omitted.map((one) => ({ type: "CallOmitted" as const, value: one })),
@@ -261,16 +259,26 @@ const nobodysRollout = {
   metadata: "{}",
 } as const;
 
-function callsIn(spans: readonly SpanKept[]): SpanKept[] {
-  return spans.filter((span) => span.call !== null);
-}
+/** What a rollout's spans come to. */
+type Counts = {
+  readonly spans: number;
+  readonly calls: number;
+  readonly invalidRewards: number;
+  /** Rewards behind the final mark. */
+  readonly lateRewards: number;
+  /** Offset of the first span. */
+  readonly first: number;
+};
 
-function invalidRewardsIn(spans: readonly SpanKept[]): number {
-  return spans.filter((span) => span.invalid_reward).length;
-}
-
-function firstOffset(spans: readonly SpanKept[], otherwise: number): number {
-  return spans.reduce((offset, span) => Math.min(offset, span.offset), otherwise);
+function countsOf(spans: readonly SpanKept[], markOffset: number): Counts {
+  let [calls, invalidRewards, lateRewards, first] = [0, 0, 0, markOffset];
+  for (const { call, reward, invalid_reward, offset } of spans) {
+    if (call !== null) calls++;
+    if (invalid_reward) invalidRewards++;
+    if (reward !== null && offset > markOffset) lateRewards++;
+    if (offset < first) first = offset;
+  }
+  return { spans: spans.length, calls, invalidRewards, lateRewards, first };
 }
 
 function provenance({ partition, markOffset }: Writing, first_offset: number): Provenance {

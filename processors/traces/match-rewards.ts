@@ -71,17 +71,18 @@ export function matchRewards<C extends RewardableCall>(
 
 const rules: Readonly<Record<RewardMatch, Rule>> = {
   "first-occurrence": ({ nodes, calls }, give) => {
-    const own = new Map(calls.map((call) => [call.span.span_id, call]));
-    const relevant = nodes.filter(({ span }) => isRelevant(span, own));
+    const callAt = callsByPlace(calls, nodes.length);
+    const relevant = nodes.filter((node) => isRelevant(node, callAt));
     // Stable: what starts together stays in the order of the tree.
     relevant.sort((a, b) => a.start - b.start);
-    giveInTurn(relevant, own, give);
+    giveInTurn(relevant, callAt, give);
   },
   "first-sibling": ({ nodes, copies }, give) => {
     for (const { children } of nodes) {
       if (children.length < 2) continue;
-      const relevant = children.filter(({ span }) => isRelevant(span, copies));
-      giveInTurn(relevant, copies, give);
+      const callAt = (node: TraceNode) => copies.get(node.id);
+      const relevant = children.filter((node) => isRelevant(node, callAt));
+      giveInTurn(relevant, callAt, give);
     }
   },
   link: (matter, give) => {
@@ -116,24 +117,36 @@ const rules: Readonly<Record<RewardMatch, Rule>> = {
   },
 };
 
-function isRelevant(span: SpanKept | null, calls: ReadonlyMap<string, unknown>): boolean {
-  return span !== null && (span.reward !== null || calls.has(span.span_id));
+/** The call that a node is; looked up by place, which of large traces costs less than by id. */
+function callsByPlace<C extends RewardableCall>(
+  calls: readonly C[],
+  places: number,
+): (node: TraceNode) => C | undefined {
+  const byPlace = new Array<C | undefined>(places).fill(undefined);
+  for (const call of calls) byPlace[call.node.place] = call;
+  return ({ place }) => byPlace[place];
+}
+
+function isRelevant(node: TraceNode, callAt: (node: TraceNode) => unknown): boolean {
+  return node.span !== null && (node.span.reward !== null || callAt(node) !== undefined);
 }
 
 /** Walks calls and rewards in order; a reward goes to the last call met, done and without one. */
 function giveInTurn<C extends RewardableCall>(
   nodes: readonly TraceNode[],
-  calls: ReadonlyMap<string, C>,
+  callAt: (node: TraceNode) => C | undefined,
   give: Give<C>,
 ): void {
   const open = openCalls(nodes.length);
   const rewarded = new Set<C>();
-  nodes.forEach(({ span, start, end }, at) => {
+  nodes.forEach((node, at) => {
+    const { span, start, end } = node;
     if (span === null) return;
-    if (calls.has(span.span_id)) wait(open, at, end);
+    if (callAt(node) !== undefined) wait(open, at, end);
     if (span.reward === null) return;
     for (let found = takeLast(open, start); found >= 0; found = takeLast(open, start)) {
-      const call = calls.get(nodes[found]?.id ?? "");
+      const last = nodes[found];
+      const call = last === undefined ? undefined : callAt(last);
       if (call === undefined || rewarded.has(call)) continue;
       rewarded.add(call);
       give(call, span);

@@ -1,7 +1,7 @@
 import type { Attributes } from "../../schemas/types.ts";
 import { type Attributed, jsonOf, objectOf, parsed, unpackedList } from "./attributes.ts";
-import { built, type Plan, planOf } from "./plan.ts";
-import { type AttributeName, type Shape, shapeOf } from "./shapes.ts";
+import { built, planOf } from "./plan.ts";
+import { type AttributeName, type Below, type Shape, shapeOf } from "./shapes.ts";
 
 /** Every attribute below a prefix (`prefix.rest`), as rest and value; JSON and packed lists come read. */
 export function* attributesUnder(
@@ -33,26 +33,30 @@ export function* attributesUnder(
  */
 export function nestedAt(of: Attributed, name: string): unknown {
   const { attributes } = of;
-  const plan = planBelow(shapeOf(attributes), name);
-  if (plan === null) return jsonOf(of, [name]);
-  const values = plan.leaves.map((leaf) => leafValue(attributes, leaf));
-  if (!values.includes(undefined)) return built(plan.whole, values);
+  const { leaves, plan } = below(shapeOf(attributes), name);
+  if (leaves.length === 0) return jsonOf(of, [name]);
+  if (plan !== null && leaves.every(isPlain)) {
+    return built(plan, (leaf) => leafValue(attributes, leaf));
+  }
+  const values = new Map(leaves.map((leaf) => [leaf, leafValue(attributes, leaf)]));
   // What cannot be read is as if it were not there.
-  const read = plan.leaves.filter((_, i) => values[i] !== undefined);
-  if (read.length === 0) return jsonOf(of, [name]);
-  return built(
-    planOf(name, read).whole,
-    values.filter((value) => value !== undefined),
-  );
+  const read = leaves.filter((leaf) => values.get(leaf) !== undefined);
+  const made = read.length === leaves.length ? plan : planOf(name, read);
+  return made === null ? jsonOf(of, [name]) : built(made, (leaf) => values.get(leaf));
 }
 
-function planBelow({ names, plans }: Shape, prefix: string): Plan | null {
-  const known = plans.get(prefix);
-  if (known !== undefined) return known;
+/** Whether its value can be read whatever it is. */
+function isPlain({ kind }: AttributeName): boolean {
+  return kind !== "json" && kind !== "int_lists" && kind !== "double_lists";
+}
+
+function below({ names, below: known }: Shape, prefix: string): Below {
+  const before = known.get(prefix);
+  if (before !== undefined) return before;
   const leaves = names.filter(({ name }) => isBelow(name, prefix));
-  const plan = leaves.length === 0 ? null : planOf(prefix, leaves);
-  plans.set(prefix, plan);
-  return plan;
+  const found = { leaves, plan: planOf(prefix, leaves) };
+  known.set(prefix, found);
+  return found;
 }
 
 function leafValue(attributes: Attributes, { kind, name }: AttributeName): unknown {

@@ -1,20 +1,13 @@
 import type { AttributeName } from "./shapes.ts";
 
-/** How values that were taken apart into dotted names are put together again. */
-export type Plan = {
-  /** What to read, in this order. */
-  readonly leaves: readonly AttributeName[];
-  readonly whole: Part;
-};
-
-/** A value by its index among the leaves, or what parts make. */
-export type Part =
-  | { readonly of: "value"; readonly at: number }
-  | { readonly of: "list"; readonly items: readonly Part[] }
-  | { readonly of: "object"; readonly names: readonly string[]; readonly items: readonly Part[] };
+/** How values that were taken apart into dotted names are put together again: one, or what parts make. */
+export type Plan =
+  | { readonly of: "value"; readonly leaf: AttributeName }
+  | { readonly of: "list"; readonly items: readonly Plan[] }
+  | { readonly of: "object"; readonly names: readonly string[]; readonly items: readonly Plan[] };
 
 /** What stands below one segment of dotted names: a value, or branches, which win over it. */
-type Branch = { at: number; readonly below: Map<string, Branch> };
+type Branch = { leaf: AttributeName | null; readonly below: Map<string, Branch> };
 
 /** Segments of a name that are told apart; what is behind stays one name. */
 const maxDepth = 32;
@@ -23,39 +16,40 @@ const maxDepth = 32;
  * The plan of names that begin with a prefix and a dot: indexes 0 to n−1 make a list, other names an
  * object in the order of names. Linear in the names, in whatever order they come.
  */
-export function planOf(prefix: string, leaves: readonly AttributeName[]): Plan {
+export function planOf(prefix: string, leaves: readonly AttributeName[]): Plan | null {
   const root = branchOf();
-  for (const [at, { name }] of leaves.entries()) {
+  for (const leaf of leaves) {
     let branch = root;
-    for (const segment of segmentsOf(name.slice(prefix.length + 1)))
+    for (const segment of segmentsOf(leaf.name.slice(prefix.length + 1))) {
       branch = below(branch, segment);
-    branch.at = at;
+    }
+    branch.leaf = leaf;
   }
-  return { leaves, whole: partOf(root) };
+  return planFrom(root);
 }
 
 /** What a plan makes of the values of its leaves. */
-export function built(part: Part, values: readonly unknown[]): unknown {
-  switch (part.of) {
+export function built(plan: Plan, valueAt: (leaf: AttributeName) => unknown): unknown {
+  switch (plan.of) {
     case "value":
-      return values[part.at];
+      return valueAt(plan.leaf);
     case "list":
-      return part.items.map((item) => built(item, values));
+      return plan.items.map((item) => built(item, valueAt));
     case "object":
-      return objectOf(part, values);
+      return objectOf(plan, valueAt);
   }
 }
 
 function objectOf(
-  { names, items }: Extract<Part, { of: "object" }>,
-  values: readonly unknown[],
+  { names, items }: Extract<Plan, { of: "object" }>,
+  valueAt: (leaf: AttributeName) => unknown,
 ): unknown {
   const fields: Record<string, unknown> = {};
   for (let i = 0; i < names.length; i++) {
     const [name, item] = [names[i], items[i]];
     if (name === undefined || item === undefined) continue;
-    if (name === "__proto__") define(fields, built(item, values));
-    else fields[name] = built(item, values);
+    if (name === "__proto__") define(fields, built(item, valueAt));
+    else fields[name] = built(item, valueAt);
   }
   return fields;
 }
@@ -66,13 +60,14 @@ function define(fields: Record<string, unknown>, value: unknown): void {
   Object.defineProperty(fields, "__proto__", plain);
 }
 
-function partOf({ at, below }: Branch): Part {
-  if (below.size === 0) return { of: "value", at };
-  const list = Array.from({ length: below.size }, (_, i) => below.get(String(i)));
-  const isList = list.every((branch) => branch !== undefined);
-  if (isList) return { of: "list", items: list.map(partOf) };
-  const names = [...below.keys()].sort();
-  return { of: "object", names, items: names.map((name) => partOf(below.get(name) ?? branchOf())) };
+/** Null: nothing is there. */
+function planFrom({ leaf, below }: Branch): Plan | null {
+  if (below.size === 0) return leaf === null ? null : { of: "value", leaf };
+  const indexes = Array.from({ length: below.size }, (_, i) => String(i));
+  const isList = indexes.every((i) => below.has(i));
+  const names = isList ? indexes : [...below.keys()].sort();
+  const items = names.flatMap((name) => planFrom(below.get(name) ?? branchOf()) ?? []);
+  return isList ? { of: "list", items } : { of: "object", names, items };
 }
 
 function segmentsOf(rest: string): readonly string[] {
@@ -82,7 +77,7 @@ function segmentsOf(rest: string): readonly string[] {
 }
 
 function branchOf(): Branch {
-  return { at: -1, below: new Map() };
+  return { leaf: null, below: new Map() };
 }
 
 function below(parent: Branch, name: string): Branch {

@@ -15,6 +15,9 @@ import { readTool } from "./tools.ts";
  */
 const clockNames: readonly string[] = ["host.id", "host.name", "service.instance.id"];
 
+/** Links of the many spans that have none; nobody writes into what was read. */
+const none: never[] = [];
+
 /**
  * What a span contributes to its rollout, in the words of no framework: adding a convention is
  * adding a row to the table in agents.ts, conventions.ts, rewards.ts or tools.ts. Attributes no row
@@ -52,8 +55,8 @@ export function keptSpan(
     name: span.name,
     trace_id: span.trace_id,
     clock: readClock(span),
-    links: (about & subjects.links) === 0 ? [] : readLinks(span),
-    span_links: said.reward === null ? [] : readSpanLinks(span),
+    links: (about & subjects.links) === 0 ? none : readLinks(span),
+    span_links: said.reward === null ? none : readSpanLinks(span),
   };
 }
 

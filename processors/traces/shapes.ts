@@ -14,9 +14,12 @@ export type Shape = {
   readonly names: readonly AttributeName[];
   /** Answer of subjects.ts; null until it was asked. */
   subjects: number | null;
-  /** Answers of nested.ts by prefix; null: nothing is below it. */
-  readonly plans: Map<string, Plan | null>;
+  /** Answers of nested.ts by prefix. */
+  readonly below: Map<string, Below>;
 };
+
+/** What stands below a prefix, and how it is put together; null: nothing does. */
+export type Below = { readonly leaves: readonly AttributeName[]; readonly plan: Plan | null };
 
 /** Where a walk along the names has come to: nodes are a tree, each the list of names up to it. */
 type Node = AttributeName & {
@@ -102,7 +105,7 @@ function nodeOf(kind: AttributeKind, name: string): Node {
 }
 
 function newShape(names: readonly AttributeName[]): Shape {
-  return { names, subjects: null, plans: new Map() };
+  return { names, subjects: null, below: new Map() };
 }
 
 function namesOf(attributes: Attributes): AttributeName[] {
