@@ -22,6 +22,19 @@ export function readingWith(habits: readonly ReferenceHabit[]): Reading {
   return Object.assign({ ...ours }, ...habits.map((habit) => referenceHabits[habit]));
 }
 
+/** A reading in which the stand-ins of parents that never came stand in this order. */
+export function readingInOrder(reading: Reading, absent: readonly string[]): Reading {
+  return {
+    ...reading,
+    order: (spans) => {
+      const ordered = reading.order(spans);
+      const below = (parent: string) => ordered.filter(({ span }) => span.parent_id === parent);
+      const others = ordered.filter(({ span }) => !absent.includes(span.parent_id ?? ""));
+      return [...absent.flatMap(below), ...others];
+    },
+  };
+}
+
 function timed(span: TimedSpan["span"]): TimedSpan {
   return { span, start: span.start_time, end: span.end_time };
 }

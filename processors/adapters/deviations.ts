@@ -1,23 +1,26 @@
 import type { SpanRecorded } from "../../schemas/types.ts";
 import { firstDifference } from "../rows/difference.ts";
 import { listOf, objectOf, parsed } from "../traces/attributes.ts";
-import { nestedAt } from "../traces/nested.ts";
 import { preOrder, treeOf, virtualRoot } from "../traces/tree.ts";
-import { type ReferenceHabit, readingWith, repairAsReference } from "./as-reference.ts";
+import {
+  type ReferenceHabit,
+  readingInOrder,
+  readingWith,
+  repairAsReference,
+} from "./as-reference.ts";
 import { lightSpan } from "./light-span.ts";
 import { tripletsOfTrace } from "./tracer.ts";
 import type { TracerConfig } from "./tracer-config.ts";
-
-/** A stated way in which our triplets differ from the reference's. */
-export type TracerRule = {
-  /** A short name, with the number of the reference's defect where it has one. */
-  readonly name: string;
-  /** Why ours is right, for people. */
-  readonly reason: string;
-};
-
-/** A recorded answer of the reference: a value, or the error it raised. */
-export type RecordedAnswer = { readonly value: unknown } | { readonly error: string };
+import {
+  copies,
+  hasCopies,
+  lookLikeRewards,
+  type RecordedAnswer,
+  raisesOnReward,
+  rewardsAsText,
+  type TripletRule,
+  withNumericRewards,
+} from "./triplet-rules.ts";
 
 type Case = {
   readonly spans: readonly SpanRecorded[];
@@ -28,13 +31,13 @@ type Case = {
 };
 
 /** A rule that holds where reading as the reference does gives exactly its answer. */
-type HabitRule = TracerRule & {
+type HabitRule = TripletRule & {
   readonly habit: ReferenceHabit;
   readonly applies: (spans: readonly SpanRecorded[]) => boolean;
 };
 
 /** A rule that holds for what the reference cannot read, or reads in no certain way. */
-type InputRule = TracerRule & { readonly explains: (given: Case) => boolean };
+type InputRule = TripletRule & { readonly explains: (given: Case) => boolean };
 
 const habitRules: readonly HabitRule[] = [
   {
@@ -87,8 +90,15 @@ const inputRules: readonly InputRule[] = [
   {
     name: "H4 several absent parents",
     reason: "the reference takes them in the order of a Python set, which is none",
-    explains: ({ spans, recorded, actual }) =>
-      absentParents(spans) > 1 && sameTriplets(actual, recorded),
+    explains: ({ spans, config, recorded, actual }) => {
+      const absent = absentParents(spans);
+      if (absent.length < 2 || "error" in recorded) return false;
+      return absent.length > mostOrdered
+        ? sameTriplets(actual, recorded.value)
+        : ordersOf(absent).some(
+            (order) => habitsBehind(spans, config, recorded.value, order) !== null,
+          );
+    },
   },
   {
     name: "circles of parents",
@@ -100,18 +110,15 @@ const inputRules: readonly InputRule[] = [
     },
   },
   {
-    name: "copies of a span",
-    reason: "the reference hangs a span sent twice into the tree twice, ours counts it once",
-    explains: ({ spans }) => new Set(spans.map((span) => span.span_id)).size < spans.length,
+    ...copies,
+    explains: ({ spans }) => hasCopies(spans),
   },
   {
-    name: "H2 attributes that only look like rewards",
-    reason: "the reference raises on the whole trace, ours leaves the attribute out",
+    ...lookLikeRewards,
     explains: ({ spans, recorded }) => "error" in recorded && spans.some(raisesOnReward),
   },
   {
-    name: "rewards as text",
-    reason: "the reference takes a number written as text for a reward, ours counts it as invalid",
+    ...rewardsAsText,
     explains: ({ spans, config, recorded }) => {
       const numbers = spans.map(withNumericRewards);
       const changed = numbers.some((span, i) => span !== spans[i]);
@@ -142,7 +149,7 @@ const inputRules: readonly InputRule[] = [
 ];
 
 /** Every rule, for people. */
-export const tracerRules: readonly TracerRule[] = [...habitRules, ...inputRules];
+export const tracerRules: readonly TripletRule[] = [...habitRules, ...inputRules];
 
 /**
  * The rules by which our triplets of a trace differ from the reference's, or null when no rule
@@ -156,7 +163,7 @@ export function tracerDeviation(
   config: TracerConfig,
   recorded: RecordedAnswer,
   actual: unknown,
-): readonly TracerRule[] | null {
+): readonly TripletRule[] | null {
   const habits = "value" in recorded ? habitsBehind(spans, config, recorded.value) : null;
   if (habits !== null) {
     return habits.flatMap((habit) => {
@@ -173,9 +180,11 @@ function habitsBehind(
   spans: readonly SpanRecorded[],
   config: TracerConfig,
   expected: unknown,
+  absent: readonly string[] = [],
 ): readonly ReferenceHabit[] | null {
   const found = combinations.find((habits) => {
-    const triplets = tripletsOfTrace(spans, config, readingWith(habits));
+    const reading = readingInOrder(readingWith(habits), absent);
+    const triplets = tripletsOfTrace(spans, config, reading);
     return firstDifference(JSON.parse(JSON.stringify(triplets)), expected) === null;
   });
   return found ?? null;
@@ -201,10 +210,20 @@ function nodesAfterRepair(spans: readonly SpanRecorded[]): number {
   return preOrder(root).length;
 }
 
-function absentParents(spans: readonly SpanRecorded[]): number {
+function absentParents(spans: readonly SpanRecorded[]): string[] {
   const ids = new Set(spans.map((span) => span.span_id));
-  return new Set(spans.map((span) => span.parent_id).filter((id) => id !== null && !ids.has(id)))
-    .size;
+  const absent = new Set(spans.flatMap(({ parent_id }) => parent_id ?? []));
+  return [...absent].filter((id) => !ids.has(id));
+}
+
+/** Of more absent parents not every order is tried. */
+const mostOrdered = 5;
+
+function ordersOf(ids: readonly string[]): string[][] {
+  if (ids.length === 0) return [[]];
+  return ids.flatMap((first) =>
+    ordersOf(ids.filter((id) => id !== first)).map((rest) => [first, ...rest]),
+  );
 }
 
 /** The spans a root is above of, or an absent parent. */
@@ -229,10 +248,9 @@ function contentOf(triplet: unknown): string {
   return JSON.stringify({ ...objectOf(triplet), reward: null });
 }
 
-function sameTriplets(actual: unknown, recorded: RecordedAnswer): boolean {
-  if ("error" in recorded) return false;
+function sameTriplets(actual: unknown, expected: unknown): boolean {
   const sorted = (triplets: unknown) => listOf(triplets).map(canonical).sort(byContent);
-  return firstDifference(sorted(actual), sorted(recorded.value)) === null;
+  return firstDifference(sorted(actual), sorted(expected)) === null;
 }
 
 function canonical(triplet: unknown): unknown {
@@ -241,38 +259,6 @@ function canonical(triplet: unknown): unknown {
 
 function byContent(a: unknown, b: unknown): number {
   return contentOf(a) < contentOf(b) ? -1 : 1;
-}
-
-const reward = "agentlightning.reward";
-
-function raisesOnReward(span: SpanRecorded): boolean {
-  const names = Object.values(span.attributes).flatMap((values) => Object.keys(values));
-  const own = names.filter((name) => name.startsWith(reward));
-  if (own.some((name) => !name.startsWith(`${reward}.`))) return true;
-  const items = own.length === 0 ? [] : nestedAt(span, reward);
-  return (
-    !Array.isArray(items) ||
-    items.some((item) => {
-      const { name, value } = objectOf(item) ?? {};
-      return typeof name !== "string" || !["number", "boolean"].includes(typeof value);
-    })
-  );
-}
-
-/** The span with rewards written as text as numbers; the span itself when there are none. */
-function withNumericRewards(span: SpanRecorded): SpanRecorded {
-  const isReward = (name: string) => /^agentlightning\.reward\.\d+\.value$/.test(name);
-  const { strings, doubles } = span.attributes;
-  const written = Object.entries(strings).filter(([name]) => isReward(name));
-  if (written.length === 0) return span;
-  const others = Object.entries(strings).filter(([name]) => !isReward(name));
-  const numbers = written.map(([name, text]) => [name, Number(text)] as const);
-  const attributes = {
-    ...span.attributes,
-    strings: Object.fromEntries(others),
-    doubles: { ...doubles, ...Object.fromEntries(numbers) },
-  };
-  return { ...span, attributes };
 }
 
 const groups = ["gen_ai.prompt", "gen_ai.completion", "gen_ai.request", "gen_ai.response"];

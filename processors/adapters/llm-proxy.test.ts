@@ -173,3 +173,24 @@ test("the order in which spans are listed does not count where each has its own 
     }),
   );
 });
+
+test("neither the order of the list nor copies of spans change the triplets", () => {
+  const span = fc.tuple(fc.boolean(), fc.nat(3), fc.nat(2), fc.nat(3));
+  const spans = fc.array(span, { maxLength: 10 }).map((all) =>
+    all.map(([isCall, sequence, at, token], i) => {
+      const id = `s${i}`;
+      return isCall ? rawOf(id, sequence, idsOf(token), at) : givenAt(id, sequence, token, at);
+    }),
+  );
+  const sent = spans.chain((all) =>
+    fc.tuple(
+      fc.constant(all),
+      fc.shuffledSubarray([...all, ...all], { minLength: 2 * all.length }),
+    ),
+  );
+  fc.assert(
+    fc.property(sent, ([once, again]) => {
+      assert.deepEqual(proxyTriplets(again), proxyTriplets(once));
+    }),
+  );
+});

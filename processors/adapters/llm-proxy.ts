@@ -1,6 +1,7 @@
 import type { Attributes, SpanRecorded } from "../../schemas/types.ts";
 import { pythonLiteral } from "../traces/python-literal.ts";
 import { readReward } from "../traces/rewards.ts";
+import { spansById } from "../traces/tree.ts";
 import { plainAttribute } from "./plain-attributes.ts";
 
 /** A triplet of a proxy's trace: token ids alone. */
@@ -45,10 +46,16 @@ type Call = {
  * `raw_gen_ai_request` and `litellm_request` spans that have token ids, each response once, by
  * sequence id alone, since the clocks of proxies and agents need not agree. A reward goes to the
  * latest call before it that has none yet. Where a span that counts has no sequence id (the reference
- * always gives one), start times order all of them. O(n log n).
+ * always gives one), start times order all of them. Neither copies of spans nor the order of the list
+ * count. O(n log n).
+ *
+ * @param between decides between spans of one place in that order; the reference leaves them as listed.
  */
-export function readProxyTrace(spans: readonly SpanRecorded[]): ProxyTrace {
-  const ordered = inOrder(spans);
+export function readProxyTrace(
+  spans: readonly SpanRecorded[],
+  between: (a: SpanRecorded, b: SpanRecorded) => number = byId,
+): ProxyTrace {
+  const ordered = inOrder([...spansById(spans).values()], between);
   const kept: Call[] = [];
   const omitted: ProxyOmission[] = [];
   const seen = new Map<string, SpanRecorded>();
@@ -72,8 +79,12 @@ export function readProxyTrace(spans: readonly SpanRecorded[]): ProxyTrace {
 }
 
 /** The triplets of {@link readProxyTrace}, as the reference's adapter answers. */
-export function proxyTriplets(spans: readonly SpanRecorded[]): readonly ProxyTriplet[] {
-  return readProxyTrace(spans).calls.map(({ triplet }) => triplet);
+export function proxyTriplets(...read: Parameters<typeof readProxyTrace>): readonly ProxyTriplet[] {
+  return readProxyTrace(...read).calls.map(({ triplet }) => triplet);
+}
+
+function byId(a: SpanRecorded, b: SpanRecorded): number {
+  return a.span_id < b.span_id ? -1 : 1;
 }
 
 type Rank = (span: SpanRecorded) => number;
@@ -83,11 +94,18 @@ function rankOf(spans: readonly SpanRecorded[]): Rank {
   return numbered ? ({ sequence_id }) => sequence_id ?? 0 : ({ start_time }) => start_time;
 }
 
-function inOrder(spans: readonly SpanRecorded[]): readonly SpanRecorded[] {
+function inOrder(
+  spans: readonly SpanRecorded[],
+  between: (a: SpanRecorded, b: SpanRecorded) => number,
+): readonly SpanRecorded[] {
   const counted = spans.filter((span) => isRequest(span) || readReward(span).reward !== null);
   const rank = rankOf(counted);
   return counted.toSorted(
-    (a, b) => rank(a) - rank(b) || a.start_time - b.start_time || a.start_nanos - b.start_nanos,
+    (a, b) =>
+      rank(a) - rank(b) ||
+      a.start_time - b.start_time ||
+      a.start_nanos - b.start_nanos ||
+      between(a, b),
   );
 }
 

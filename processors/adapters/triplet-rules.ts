@@ -1,0 +1,66 @@
+import type { SpanRecorded } from "../../schemas/types.ts";
+import { objectOf } from "../traces/attributes.ts";
+import { nestedAt } from "../traces/nested.ts";
+
+/** A stated way in which our triplets differ from the reference's. */
+export type TripletRule = {
+  /** A short name, with the number of the reference's defect where it has one. */
+  readonly name: string;
+  /** Why ours is right, for people. */
+  readonly reason: string;
+};
+
+/** A recorded answer of the reference: a value, or the error it raised. */
+export type RecordedAnswer = { readonly value: unknown } | { readonly error: string };
+
+export const copies: TripletRule = {
+  name: "copies of a span",
+  reason: "the reference counts a span that was sent twice twice, ours once",
+};
+
+export function hasCopies(spans: readonly SpanRecorded[]): boolean {
+  return new Set(spans.map((span) => span.span_id)).size < spans.length;
+}
+
+export const lookLikeRewards: TripletRule = {
+  name: "H2 attributes that only look like rewards",
+  reason: "the reference raises on the whole trace, ours leaves the attribute out",
+};
+
+export const rewardsAsText: TripletRule = {
+  name: "rewards as text",
+  reason: "the reference takes a number written as text for a reward, ours counts it as invalid",
+};
+
+const reward = "agentlightning.reward";
+
+/** Whether the reference raises on it where rewards are looked for. */
+export function raisesOnReward(span: SpanRecorded): boolean {
+  const names = Object.values(span.attributes).flatMap((values) => Object.keys(values));
+  const own = names.filter((name) => name.startsWith(reward));
+  if (own.some((name) => !name.startsWith(`${reward}.`))) return true;
+  const items = own.length === 0 ? [] : nestedAt(span, reward);
+  return (
+    !Array.isArray(items) ||
+    items.some((item) => {
+      const { name, value } = objectOf(item) ?? {};
+      return typeof name !== "string" || !["number", "boolean"].includes(typeof value);
+    })
+  );
+}
+
+/** The span with rewards written as text as numbers; the span itself when there are none. */
+export function withNumericRewards(span: SpanRecorded): SpanRecorded {
+  const isReward = (name: string) => /^agentlightning\.reward\.\d+\.value$/.test(name);
+  const { strings, doubles } = span.attributes;
+  const written = Object.entries(strings).filter(([name]) => isReward(name));
+  if (written.length === 0) return span;
+  const others = Object.entries(strings).filter(([name]) => !isReward(name));
+  const numbers = written.map(([name, text]) => [name, Number(text)] as const);
+  const attributes = {
+    ...span.attributes,
+    strings: Object.fromEntries(others),
+    doubles: { ...doubles, ...Object.fromEntries(numbers) },
+  };
+  return { ...span, attributes };
+}
