@@ -9,8 +9,6 @@ import {
   repairAsReference,
 } from "./as-reference.ts";
 import { lightSpan } from "./light-span.ts";
-import { tripletsOfTrace } from "./tracer.ts";
-import type { TracerConfig } from "./tracer-config.ts";
 import {
   copies,
   hasCopies,
@@ -18,9 +16,11 @@ import {
   type RecordedAnswer,
   raisesOnReward,
   rewardsAsText,
-  type TripletRule,
+  type StatedRule,
   withNumericRewards,
-} from "./triplet-rules.ts";
+} from "./stated-rules.ts";
+import { tripletsOfTrace } from "./tracer.ts";
+import type { TracerConfig } from "./tracer-config.ts";
 
 type Case = {
   readonly spans: readonly SpanRecorded[];
@@ -31,13 +31,13 @@ type Case = {
 };
 
 /** A rule that holds where reading as the reference does gives exactly its answer. */
-type HabitRule = TripletRule & {
+type HabitRule = StatedRule & {
   readonly habit: ReferenceHabit;
   readonly applies: (spans: readonly SpanRecorded[]) => boolean;
 };
 
 /** A rule that holds for what the reference cannot read, or reads in no certain way. */
-type InputRule = TripletRule & { readonly explains: (given: Case) => boolean };
+type InputRule = StatedRule & { readonly explains: (given: Case) => boolean };
 
 const habitRules: readonly HabitRule[] = [
   {
@@ -149,7 +149,7 @@ const inputRules: readonly InputRule[] = [
 ];
 
 /** Every rule, for people. */
-export const tracerRules: readonly TripletRule[] = [...habitRules, ...inputRules];
+export const tracerRules: readonly StatedRule[] = [...habitRules, ...inputRules];
 
 /**
  * The rules by which our triplets of a trace differ from the reference's, or null when no rule
@@ -163,7 +163,7 @@ export function tracerDeviation(
   config: TracerConfig,
   recorded: RecordedAnswer,
   actual: unknown,
-): readonly TripletRule[] | null {
+): readonly StatedRule[] | null {
   const habits = "value" in recorded ? habitsBehind(spans, config, recorded.value) : null;
   if (habits !== null) {
     return habits.flatMap((habit) => {

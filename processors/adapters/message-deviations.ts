@@ -1,11 +1,11 @@
+import type { SpanRecorded } from "../../schemas/types.ts";
+import { firstDifference } from "../rows/difference.ts";
 import { listOf, objectOf } from "../traces/attributes.ts";
+import { type Conversation, conversationsAsListed, conversationsOf } from "./messages.ts";
+import type { RecordedAnswer, StatedRule } from "./stated-rules.ts";
 
-/** A stated way in which our conversations differ from the reference's. */
-export type MessageRule = {
-  /** A short name, with the number of the reference's defect where it has one. */
-  readonly name: string;
-  /** Why ours is right, for people. */
-  readonly reason: string;
+/** A rule about one message. */
+export type MessageRule = StatedRule & {
   /** Our message as it would be without the difference, beside the reference's. */
   undo(ours: Message, theirs: Message): Message;
 };
@@ -13,7 +13,7 @@ export type MessageRule = {
 type Message = Readonly<Record<string, unknown>>;
 
 /** What `TraceToMessages` of the reference loses and ours keeps. */
-export const messageRules: readonly MessageRule[] = [
+const messageRules: readonly MessageRule[] = [
   {
     name: "H8 text beside tool calls",
     reason: "the reference drops what an assistant said beside its tool calls in the history",
@@ -33,23 +33,39 @@ export const messageRules: readonly MessageRule[] = [
   },
 ];
 
+const listOrder: StatedRule = {
+  name: "order of the list",
+  reason:
+    "the reference has conversations as their spans are listed, copies twice; ours once, as they happened",
+};
+
 /**
- * Our conversations without the differences the rules state, and the rules that made one: what is
- * left must equal the reference's answer.
+ * The rules by which our conversations differ from the reference's, or null when they explain it not:
+ * without the differences they state, ours must be exactly the recorded answer.
  */
-export function withoutMessageDeviations(
-  actual: unknown,
-  expected: unknown,
-): { readonly actual: unknown; readonly rules: readonly MessageRule[] } {
+export function messageDeviation(
+  spans: readonly SpanRecorded[],
+  recorded: RecordedAnswer,
+): readonly StatedRule[] | null {
+  if ("error" in recorded) return null;
+  const ours = rulesBetween(conversationsOf(spans), recorded.value);
+  if (ours !== null) return ours;
+  const listed = rulesBetween(conversationsAsListed(spans), recorded.value);
+  return listed === null ? null : [listOrder, ...listed];
+}
+
+function rulesBetween(ours: readonly Conversation[], expected: unknown): MessageRule[] | null {
   const met = new Set<MessageRule>();
-  const undone = listOf(actual).map((conversation, i) => {
+  const printed: unknown = JSON.parse(JSON.stringify(ours));
+  const undone = listOf(printed).map((conversation, i) => {
     const theirs = listOf(objectOf(listOf(expected)[i])?.messages);
     const messages = listOf(objectOf(conversation)?.messages).map((message, j) =>
       undoAll(message, theirs[j], met),
     );
     return { ...objectOf(conversation), messages };
   });
-  return { actual: undone, rules: messageRules.filter((rule) => met.has(rule)) };
+  if (firstDifference(undone, expected) !== null) return null;
+  return messageRules.filter((rule) => met.has(rule));
 }
 
 function undoAll(ours: unknown, theirs: unknown, met: Set<MessageRule>): unknown {

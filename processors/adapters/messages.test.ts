@@ -180,3 +180,22 @@ test("a list wins over names beside it, what lies deeper over a value of the sam
   assert.deepEqual(flat({ a: 1, "a.b": 2, c: 3 }), { a: { b: 2 }, c: 3 });
   assert.deepEqual(flat({}), {});
 });
+
+test("conversations come as they happened, whatever the order of the list and copies in it", () => {
+  const saying = (content: string): Attributes => ({
+    "gen_ai.completion.0.role": "assistant",
+    "gen_ai.completion.0.content": content,
+  });
+  const spans = ["a", "b", "c"].flatMap((id, i) => [
+    spanOf(id, i, i + 1, { name: "openai.chat.completion", attributes: saying(id) }),
+    { ...toolOf(`${id}1`, id), start_time: i, end_time: i + 1 },
+    { ...toolOf(`${id}2`, id), start_time: i, end_time: i + 1 },
+  ]);
+  const once = conversationsOf(spans);
+  assert.deepEqual(
+    once.map(({ messages }) => messages[0]?.content),
+    ["a", "b", "c"],
+  );
+  const again = fc.shuffledSubarray([...spans, ...spans], { minLength: 2 * spans.length });
+  fc.assert(fc.property(again, (sent) => assert.deepEqual(conversationsOf(sent), once)));
+});

@@ -1,7 +1,10 @@
 import { LightningError } from "../../schemas/errors.ts";
 import type { SpanRecorded } from "../../schemas/types.ts";
+import { onOneClock } from "../traces/clocks.ts";
 import { attributesUnder } from "../traces/nested.ts";
+import { inOrder, spansById } from "../traces/tree.ts";
 import { type Grouped, grouped, isNothing } from "./grouped.ts";
+import { lightSpan } from "./light-span.ts";
 
 /** A tool call as OpenAI writes it. */
 export type ToolCall = {
@@ -42,15 +45,28 @@ const roles = ["developer", "system", "user", "assistant", "tool"] as const;
 
 /**
  * The reference's `TraceToMessages` (reference/v0.3-behaviour.md, 3.9): a conversation for every span
- * that has `gen_ai.{prompt,completion,request,response}.*`, in the order of the spans; nothing is
+ * that has `gen_ai.{prompt,completion,request,response}.*`, in the order in which they happened; nothing is
  * left out, a judge's calls neither. Tool calls of an answer are its child spans'.
  *
- * Two things are done differently: the text beside tool calls in the history stays (its defect H8),
- * and an answer whose tool calls stand in its own attributes keeps them.
+ * Three things are done differently: the text beside tool calls in the history stays (its defect H8),
+ * an answer whose tool calls stand in its own attributes keeps them, and neither the order of the list
+ * nor copies of spans count.
  *
- * @throws LightningError `record-invalid` naming span and attribute. Linear in spans and attributes.
+ * @throws LightningError `record-invalid` naming span and attribute. O(n log n) in spans, linear in
+ * attributes.
  */
 export function conversationsOf(spans: readonly SpanRecorded[]): Conversation[] {
+  return conversationsAsListed(asHappened(spans));
+}
+
+function asHappened(spans: readonly SpanRecorded[]): SpanRecorded[] {
+  const recorded = spansById(spans);
+  const ordered = inOrder(onOneClock([...recorded.values()].map(lightSpan)));
+  return ordered.flatMap(({ span }) => recorded.get(span.span_id) ?? []);
+}
+
+/** The same in the order of the list, as the reference has them. */
+export function conversationsAsListed(spans: readonly SpanRecorded[]): Conversation[] {
   const children = new Map<string, SpanRecorded[]>();
   for (const span of spans) {
     if (span.parent_id === null) continue;

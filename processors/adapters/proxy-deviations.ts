@@ -9,13 +9,13 @@ import {
   type RecordedAnswer,
   raisesOnReward,
   rewardsAsText,
-  type TripletRule,
+  type StatedRule,
   withNumericRewards,
-} from "./triplet-rules.ts";
+} from "./stated-rules.ts";
 
 type Case = { readonly spans: readonly SpanRecorded[]; readonly recorded: RecordedAnswer };
 
-type Rule = TripletRule & { readonly explains: (given: Case) => boolean };
+type Rule = StatedRule & { readonly explains: (given: Case) => boolean };
 
 const rules: readonly Rule[] = [
   {
@@ -45,7 +45,7 @@ const rules: readonly Rule[] = [
 export function proxyDeviation(
   spans: readonly SpanRecorded[],
   recorded: RecordedAnswer,
-): readonly TripletRule[] | null {
+): readonly StatedRule[] | null {
   const rule = rules.find(({ explains }) => explains({ spans, recorded }));
   return rule === undefined ? null : [rule];
 }

@@ -2,8 +2,8 @@ import type { SpanRecorded } from "../../schemas/types.ts";
 import { objectOf } from "../traces/attributes.ts";
 import { nestedAt } from "../traces/nested.ts";
 
-/** A stated way in which our triplets differ from the reference's. */
-export type TripletRule = {
+/** A stated way in which our answer differs from the reference's. */
+export type StatedRule = {
   /** A short name, with the number of the reference's defect where it has one. */
   readonly name: string;
   /** Why ours is right, for people. */
@@ -13,7 +13,7 @@ export type TripletRule = {
 /** A recorded answer of the reference: a value, or the error it raised. */
 export type RecordedAnswer = { readonly value: unknown } | { readonly error: string };
 
-export const copies: TripletRule = {
+export const copies: StatedRule = {
   name: "copies of a span",
   reason: "the reference counts a span that was sent twice twice, ours once",
 };
@@ -22,12 +22,12 @@ export function hasCopies(spans: readonly SpanRecorded[]): boolean {
   return new Set(spans.map((span) => span.span_id)).size < spans.length;
 }
 
-export const lookLikeRewards: TripletRule = {
+export const lookLikeRewards: StatedRule = {
   name: "H2 attributes that only look like rewards",
   reason: "the reference raises on the whole trace, ours leaves the attribute out",
 };
 
-export const rewardsAsText: TripletRule = {
+export const rewardsAsText: StatedRule = {
   name: "rewards as text",
   reason: "the reference takes a number written as text for a reward, ours counts it as invalid",
 };
