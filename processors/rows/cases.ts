@@ -2,6 +2,7 @@ import { codeOf } from "../../schemas/errors.ts";
 import {
   type DefectiveRow,
   defectiveRows,
+  hasOddLogprobs,
   type RowRule,
   rowRules,
   withoutLoneRewards,
@@ -66,8 +67,19 @@ function compare(kind: CaseKind, read: RowCase): Compared {
   if (withoutLone !== null && differenceOf(kind, read, rows, withoutLone) === null) {
     return { difference: null, rules: ["lone-token"] };
   }
-  const rules = kind === "v03" ? explained(read, rows) : [];
+  const rules = kind === "v03" ? explained(read, rows) : explainedOf10(read, rows, actual);
   return rules.length > 0 ? { difference: null, rules } : { difference, rules };
+}
+
+/** The rules that explain a recorded answer of 1.0 in which log-probs are that ours leaves out. */
+function explainedOf10(read: RowCase, rows: Rows, actual: Padded): readonly RowRule[] {
+  if (actual.rollout_log_probs !== null || !read.rollouts.some(hasOddLogprobs)) return [];
+  const others = { ...read, batch: without(read.batch, "rollout_log_probs") };
+  if (differenceOf("v1", others, rows, actual) === null) return ["cut-logprobs"];
+  const withoutLone = withoutLoneRewards(actual);
+  return withoutLone !== null && differenceOf("v1", others, rows, withoutLone) === null
+    ? ["cut-logprobs", "lone-token"]
+    : [];
 }
 
 function differenceOf(kind: CaseKind, read: RowCase, rows: Rows, padded: Padded): string | null {

@@ -1,6 +1,6 @@
 import type { Padded } from "./pad.ts";
 import type { RowLimits } from "./token-row.ts";
-import type { TokenRow, Turn } from "./turn.ts";
+import type { RolloutTurns, TokenRow, Turn } from "./turn.ts";
 
 /** Why our rows are not the reference's, on purpose. The names are those of its list of hazards. */
 export const rowRules = {
@@ -9,6 +9,8 @@ export const rowRules = {
   H14: "the reference merges a turn whose prompt is shorter than the context when prompt and response together begin with it, and appends tokens nobody saw; ours gives such a turn a row of its own",
   "lone-token":
     "the reference looks for the last token by the largest position, so that a row of one token loses its reward; ours has it on that token",
+  "cut-logprobs":
+    "the reference takes log-probs of another number than their response has tokens where the cut at the limit hides it; ours takes none",
   "no-rows":
     "the reference stops training when a batch has no rows; ours is an empty batch with its counts",
 } as const;
@@ -77,6 +79,13 @@ function idsOf(turn: Turn | undefined, name: "prompt_ids" | "response_ids"): num
 }
 
 const ones = (items: readonly unknown[]): number[] => items.map(() => 1);
+
+/** Whether some turn has log-probs, but not one for each token of its response. */
+export function hasOddLogprobs({ turns }: RolloutTurns): boolean {
+  return turns.some(
+    ({ logprobs, response_ids }) => logprobs !== null && logprobs.length !== response_ids.length,
+  );
+}
 
 /** The batch with the reward of rows of one token lost; null when there is no such row. */
 export function withoutLoneRewards(batch: Padded): Padded | null {
