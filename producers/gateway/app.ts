@@ -68,7 +68,8 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     const answer = answerTo(error);
     gateway.metrics.errors.inc({ code: answer.code });
     if (answer.code === "internal") request.log.error({ err: error }, "a request failed");
-    return reply.code(answer.status).headers(answer.headers).send(errorBody(answer));
+    const body = (request.routeOptions.config.errorBody ?? errorBody)(answer);
+    return reply.code(answer.status).headers(answer.headers).send(body);
   });
   app.setNotFoundHandler(async (request, reply) =>
     notFound(reply, `${request.method} ${request.url.slice(0, 200)} is no address here`),

@@ -10,6 +10,13 @@ export type Answer = {
   readonly headers: Readonly<Record<string, string>>;
 };
 
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** The body of an error answer, where it is not {@link errorBody}. */
+    readonly errorBody?: (answer: Answer) => object;
+  }
+}
+
 /** Seconds a client should wait before it asks again. */
 const retryAfter = "1";
 

@@ -10,6 +10,7 @@ import { avroBytes } from "../otlp/collect.ts";
 import { projectOf } from "../project.ts";
 import { ownSpan } from "../spans.ts";
 import { callAttributes, policyVersionOf, publicAddress } from "./call-span.ts";
+import type { Dialect } from "./dialect.ts";
 import { chooseEngine, type Engine, endpointFor, engineBody, enginesOf } from "./engine.ts";
 import { hopHeader } from "./forward.ts";
 import { type Json, objectOf, textOf } from "./reading.ts";
@@ -21,7 +22,8 @@ export type Call = {
   readonly attemptId: string;
   readonly engine: Engine;
   readonly set: ResourcesUpdated;
-  readonly path: string;
+  readonly dialect: Dialect;
+  /** What the agent asked, in its dialect, and the body the engine gets. */
   readonly asked: Json;
   readonly body: Json;
   readonly started: number;
@@ -44,7 +46,7 @@ export type Ended = {
 export async function startCall(
   gateway: Gateway,
   request: FastifyRequest,
-  path: string,
+  dialect: Dialect,
 ): Promise<Call> {
   const project = projectOf(request);
   const { rollout, attemptId } = await whose(gateway, request, project);
@@ -52,23 +54,24 @@ export async function startCall(
   if (request.headers[hopHeader] !== undefined) throw loops(set);
   const asked = objectOf(request.body);
   if (asked === null) {
-    const message = "body: allowed is a JSON object as OpenAI takes it";
+    const message = "body: allowed is a JSON object";
     throw new LightningError("request-invalid", message, { field: "body" });
   }
   const engine = chooseEngine(enginesOf(set, gateway.proxy), textOf(asked.model));
   const bearer = String(request.headers.authorization ?? "").replace(/^bearer\s+/i, "");
+  const agentKey = String(request.headers["x-api-key"] ?? "");
   return {
     project,
     rollout,
     attemptId,
     engine,
     set,
-    path,
+    dialect,
     asked,
-    body: engineBody(engine, path, asked),
+    body: engineBody(engine, dialect.enginePath, dialect.request(asked)),
     started: gateway.now(),
     trace: traceOf(request.headers.traceparent),
-    secrets: [engine.apiKey ?? "", bearer].filter((secret) => secret.length >= 4),
+    secrets: [engine.apiKey ?? "", bearer, agentKey].filter((secret) => secret.length >= 4),
     retries: 0,
   };
 }
@@ -146,7 +149,7 @@ export async function recordCall(gateway: Gateway, call: Call, ended: Ended): Pr
       response: ended.response,
       endpoint: publicAddress(endpointFor(engine, rollout.rollout_id, retries)),
       resource: engine.name,
-      isChat: call.path === "chat/completions",
+      isChat: call.dialect.enginePath === "chat/completions",
       status: ended.status,
       retries,
       latencyMs: Math.max(0, end - call.started),

@@ -2,6 +2,8 @@ import { type Json, listOf, objectOf, textOf } from "./reading.ts";
 
 type Choice = {
   finish_reason: unknown;
+  /** The stop string or token that ended it, as vLLM says. */
+  stop_reason: unknown;
   readonly message: Record<string, unknown>;
   readonly tools: Map<number, Record<string, unknown>>;
   text: string;
@@ -49,6 +51,7 @@ export function createCapture(): Capture {
 function newChoice(): Choice {
   return {
     finish_reason: null,
+    stop_reason: null,
     message: { role: "assistant", content: null },
     tools: new Map(),
     text: "",
@@ -60,6 +63,7 @@ function newChoice(): Choice {
 
 function addChoice(choice: Choice, said: Json): void {
   if (textOf(said.finish_reason) !== null) choice.finish_reason = said.finish_reason;
+  choice.stop_reason = said.stop_reason ?? choice.stop_reason;
   if (typeof said.text === "string") choice.text += said.text;
   append(choice.tokenIds, said.token_ids);
   const logprobs = objectOf(said.logprobs);
@@ -104,6 +108,7 @@ function finished(index: number, choice: Choice): Json {
   return {
     index,
     finish_reason: choice.finish_reason,
+    ...(choice.stop_reason !== null && { stop_reason: choice.stop_reason }),
     message: { ...choice.message, ...(tools.length > 0 && { tool_calls: tools }) },
     ...(choice.text !== "" && { text: choice.text }),
     ...(choice.tokenIds.length > 0 && { token_ids: choice.tokenIds }),

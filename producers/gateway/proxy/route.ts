@@ -5,7 +5,9 @@ import { maxSpanBytes } from "../../../schemas/topics.ts";
 import type { Gateway } from "../context.ts";
 import { readJsonBodies } from "../json.ts";
 import { projectOf } from "../project.ts";
+import { anthropic } from "./anthropic/dialect.ts";
 import { type Call, recordCall, resourcesFor, startCall, whose, withoutSecrets } from "./call.ts";
+import { type Dialect, openAi } from "./dialect.ts";
 import { enginesOf } from "./engine.ts";
 import { callEngine, type Patience } from "./forward.ts";
 import { objectOf, parsedObject, textOf } from "./reading.ts";
@@ -15,7 +17,7 @@ import { relay } from "./stream.ts";
 const maxAnswerBytes = 64 * 1024 * 1024;
 
 /**
- * An OpenAI-compatible API below `/rollout/:rollout/attempt/:attempt/v1`: forwards to the engine
+ * OpenAI's and Anthropic's APIs below `/rollout/:rollout/attempt/:attempt/v1`: forwards to the engine
  * that the rollout's resources name and records every call as one span, which is durable before the
  * agent sees the end of the answer.
  */
@@ -28,15 +30,23 @@ export function proxyRoutes(gateway: Gateway): (scope: FastifyInstance) => Promi
     });
     const base = "/rollout/:rollout/attempt/:attempt";
     for (const version of ["", "/v1"]) {
-      for (const path of ["chat/completions", "completions"]) {
-        scope.post(`${base}${version}/${path}`, (request, reply) =>
-          complete(gateway, request, reply, path),
+      for (const [path, dialect] of Object.entries(dialects)) {
+        const config = { errorBody: dialect.errorBody };
+        scope.post(`${base}${version}/${path}`, { config }, (request, reply) =>
+          complete(gateway, request, reply, dialect),
         );
       }
       scope.get(`${base}${version}/models`, (request) => models(gateway, request));
     }
   };
 }
+
+/** By path below `/v1`. */
+const dialects: Readonly<Record<string, Dialect>> = {
+  "chat/completions": openAi("chat/completions"),
+  completions: openAi("completions"),
+  messages: anthropic,
+};
 
 async function models(gateway: Gateway, request: FastifyRequest): Promise<object> {
   const project = projectOf(request);
@@ -54,9 +64,9 @@ async function complete(
   gateway: Gateway,
   request: FastifyRequest,
   reply: FastifyReply,
-  path: string,
+  dialect: Dialect,
 ): Promise<FastifyReply> {
-  const call = await startCall(gateway, request, path);
+  const call = await startCall(gateway, request, dialect);
   const patience = patienceFor(reply, gateway.proxy.deadlineMs);
   const { response, content } = await forward(gateway, call, patience);
   reply.code(response.status);
@@ -70,7 +80,8 @@ async function complete(
       : null
     : (textOf(objectOf(whole?.error)?.message) ?? `the engine answered ${status}`);
   await recordCall(gateway, call, { status, headers, response: whole, failure });
-  return reply.send(response.ok ? content : withoutSecrets(call, content));
+  if (!response.ok) return reply.send(dialect.refusal(withoutSecrets(call, content), status));
+  return reply.send(whole === null ? content : dialect.answer(content, whole));
 }
 
 /**
@@ -98,7 +109,7 @@ async function forward(
   call: Call,
   patience: Patience,
 ): Promise<{ response: Response; content: string | null }> {
-  const { engine, path, body, rollout } = call;
+  const { engine, dialect, body, rollout } = call;
   const streams = call.asked.stream === true;
   const read = async (response: Response): Promise<string | null> =>
     streams && isStream(response) ? null : readText(response);
@@ -106,6 +117,7 @@ async function forward(
     call.retries = retries;
     gateway.metrics.engineRetries.inc();
   };
+  const path = dialect.enginePath;
   const forwarded = { engine, path, rolloutId: rollout.rollout_id, body, patience };
   try {
     return await callEngine(forwarded, gateway.proxy, read, onRetry);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { unpackInt32 } from "../../../schemas/bytes.ts";
-import { answer, messages, onlySpan, proxied } from "./testing.ts";
+import { answer, events, messages, onlySpan, proxied, streamed } from "./testing.ts";
 
 const chunks = [
   {
@@ -42,25 +42,6 @@ const chunks = [
   },
 ];
 const usage = { id: "c1", choices: [], usage: { prompt_tokens: 2, completion_tokens: 2 } };
-
-function events(...items: readonly (object | string)[]): Buffer {
-  const lines = items.map((item) => (typeof item === "string" ? item : JSON.stringify(item)));
-  return Buffer.from(lines.map((line) => `data: ${line}\n\n`).join(""));
-}
-
-/** A stream whose bytes come in pieces that respect no boundary. */
-function streamed(bytes: Buffer, piece: number, end?: Error): Response {
-  let at = 0;
-  const body = new ReadableStream<Uint8Array>({
-    pull(controller) {
-      if (at < bytes.length) controller.enqueue(bytes.subarray(at, at + piece));
-      else if (end === undefined) controller.close();
-      else controller.error(end);
-      at += piece;
-    },
-  });
-  return new Response(body, { headers: { "content-type": "text/event-stream; charset=utf-8" } });
-}
 
 test("a stream passes unchanged however it is cut, and its span is written before its end", async () => {
   for (const piece of [1, 7, 10_000]) {

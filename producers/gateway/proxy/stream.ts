@@ -2,17 +2,16 @@ import { Readable } from "node:stream";
 import type { ReadableStream } from "node:stream/web";
 import { messageOf } from "../../../schemas/errors.ts";
 import type { Gateway } from "../context.ts";
-import { answerTo, errorBody } from "../errors.ts";
 import { type Call, recordCall } from "./call.ts";
 import { createCapture } from "./capture.ts";
 import { readEvents } from "./events.ts";
 import type { Patience } from "./forward.ts";
-import { listOf, objectOf, parsedObject, textOf } from "./reading.ts";
+import { objectOf, parsedObject, textOf } from "./reading.ts";
 
 /**
- * Passes an engine's stream on event by event, unchanged, and holds its end back until the call is
- * durable. An agent that has seen `[DONE]` has its span in the log; one that goes away, or whose
- * engine breaks off, has it too, as failed.
+ * Passes an engine's stream on event by event, as the agent's dialect has them, and holds its end back
+ * until the call is durable. An agent that has seen the end has its span in the log; one that goes
+ * away, or whose engine breaks off, has it too, as failed.
  */
 export async function* relay(
   gateway: Gateway,
@@ -21,6 +20,7 @@ export async function* relay(
   patience: Patience,
 ): AsyncGenerator<Buffer, void, void> {
   const capture = createCapture();
+  const writer = call.dialect.stream(call.asked);
   const { status, headers } = response;
   let recorded = false;
   const record = async (failure: string | null): Promise<void> => {
@@ -32,19 +32,23 @@ export async function* relay(
   };
   try {
     const body = response.body as ReadableStream<Uint8Array> | null;
+    let done: Buffer | null = null;
     for await (const { bytes, data } of readEvents(body ?? Readable.from([]))) {
-      if (data === "[DONE]") await record(null);
-      else {
-        const chunk = parsedObject(data);
-        if (chunk !== null) capture.add(chunk);
-        if (chunk !== null && isOurUsage(call, listOf(chunk.choices).length, chunk.usage)) continue;
+      if (data === "[DONE]") {
+        done = bytes;
+        break;
       }
-      yield bytes;
+      const chunk = parsedObject(data);
+      if (chunk !== null) capture.add(chunk);
+      const sent = writer.event(bytes, chunk);
+      if (sent !== null) yield sent;
     }
-    if (!recorded) await record(null);
+    await record(null);
+    const end = writer.end(done);
+    if (end !== null) yield end;
   } catch (error) {
     if (!recorded) await record(reasonOf(error, patience));
-    yield errorEvent(error);
+    yield writer.failed(error);
   } finally {
     // The agent stopped reading: the generator is returned from and nothing above has run.
     if (!recorded) await record(wentAway);
@@ -58,15 +62,4 @@ function reasonOf(error: unknown, patience: Patience): string {
   const over = patience.over();
   if (over === "gone") return wentAway;
   return over === "late" ? "the engine did not finish in time" : messageOf(error);
-}
-
-/** The chunk with the usage that we asked for and the agent did not. */
-function isOurUsage(call: Call, choices: number, usage: unknown): boolean {
-  const asked = objectOf(call.asked.stream_options)?.include_usage === true;
-  return !asked && choices === 0 && objectOf(usage) !== null;
-}
-
-/** As engines tell errors inside a stream; there is no `[DONE]` behind it. */
-function errorEvent(error: unknown): Buffer {
-  return Buffer.from(`data: ${JSON.stringify(errorBody(answerTo(error)))}\n\n`);
 }

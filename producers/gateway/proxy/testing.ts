@@ -84,3 +84,23 @@ export const answer = {
     },
   ],
 };
+
+/** What an engine streams. */
+export function events(...items: readonly (object | string)[]): Buffer {
+  const lines = items.map((item) => (typeof item === "string" ? item : JSON.stringify(item)));
+  return Buffer.from(lines.map((line) => `data: ${line}\n\n`).join(""));
+}
+
+/** An answer whose bytes come in pieces that respect no boundary. */
+export function streamed(bytes: Buffer, piece: number, end?: Error): Response {
+  let at = 0;
+  const body = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      if (at < bytes.length) controller.enqueue(bytes.subarray(at, at + piece));
+      else if (end === undefined) controller.close();
+      else controller.error(end);
+      at += piece;
+    },
+  });
+  return new Response(body, { headers: { "content-type": "text/event-stream; charset=utf-8" } });
+}
