@@ -8,7 +8,7 @@ export type Dialect = {
   /** The body for the engine. @throws LightningError `request-invalid` naming the field. */
   readonly request: (asked: Json) => Json;
   /** The engine's answer as the agent gets it: `content` is its text, `whole` the object it stands for. */
-  readonly answer: (content: string, whole: Json) => string;
+  readonly answer: (content: string, whole: Json, asked: Json) => string;
   /** An engine's refusal, without secrets. */
   readonly refusal: (content: string, status: number) => string;
   readonly stream: (asked: Json) => StreamWriter;

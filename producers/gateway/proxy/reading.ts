@@ -1,3 +1,5 @@
+import { LightningError } from "../../../schemas/errors.ts";
+
 /** What engines send is read leniently: a field of another type counts as absent. */
 export type Json = Readonly<Record<string, unknown>>;
 
@@ -18,6 +20,12 @@ export function textOf(value: unknown): string | null {
   return typeof value === "string" && value !== "" ? value : null;
 }
 
+/** The first choice a chunk of a stream says something of; null when it says nothing of it. */
+export function firstChoice(chunk: Json): Json | null {
+  const choices = listOf(chunk.choices).map(objectOf);
+  return choices.find((choice) => (choice?.index ?? 0) === 0) ?? null;
+}
+
 /** The object JSON text stands for; null when it is none. */
 export function parsedObject(text: string): Json | null {
   try {
@@ -25,4 +33,11 @@ export function parsedObject(text: string): Json | null {
   } catch {
     return null;
   }
+}
+
+/** An agent's mistake: the field, what was read and what is allowed. */
+export function invalid(field: string, read: unknown, allowed: string): LightningError {
+  const shown = JSON.stringify(read)?.slice(0, 80) ?? "nothing";
+  const message = `${field}: read ${shown}, allowed is ${allowed}`;
+  return new LightningError("request-invalid", message, { field });
 }

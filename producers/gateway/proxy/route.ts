@@ -11,6 +11,7 @@ import { type Dialect, openAi } from "./dialect.ts";
 import { enginesOf } from "./engine.ts";
 import { callEngine, type Patience } from "./forward.ts";
 import { objectOf, parsedObject, textOf } from "./reading.ts";
+import { openAiResponses } from "./responses/dialect.ts";
 import { relay } from "./stream.ts";
 
 /** Largest answer of an engine that is read whole, bytes. */
@@ -46,6 +47,7 @@ const dialects: Readonly<Record<string, Dialect>> = {
   "chat/completions": openAi("chat/completions"),
   completions: openAi("completions"),
   messages: anthropic,
+  responses: openAiResponses,
 };
 
 async function models(gateway: Gateway, request: FastifyRequest): Promise<object> {
@@ -81,7 +83,7 @@ async function complete(
     : (textOf(objectOf(whole?.error)?.message) ?? `the engine answered ${status}`);
   await recordCall(gateway, call, { status, headers, response: whole, failure });
   if (!response.ok) return reply.send(dialect.refusal(withoutSecrets(call, content), status));
-  return reply.send(whole === null ? content : dialect.answer(content, whole));
+  return reply.send(whole === null ? content : dialect.answer(content, whole, call.asked));
 }
 
 /**

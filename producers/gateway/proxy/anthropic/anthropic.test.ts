@@ -3,9 +3,19 @@ import { type TestContext, test } from "node:test";
 import Anthropic from "@anthropic-ai/sdk";
 import fc from "fast-check";
 import { unpackInt32 } from "../../../../schemas/bytes.ts";
-import { createCapture } from "../capture.ts";
 import type { Json } from "../reading.ts";
-import { answer, events, onlySpan, proxied, spans, streamed } from "../testing.ts";
+import {
+  answer,
+  anyChunks,
+  chunks,
+  dataOf,
+  events,
+  onlySpan,
+  proxied,
+  relayed,
+  spans,
+  streamed,
+} from "../testing.ts";
 import { messageOf } from "./answer.ts";
 import { anthropicStream } from "./stream.ts";
 
@@ -134,33 +144,6 @@ test("a conversation of every kind of block is asked as the chat completion it m
   assert.doesNotMatch(JSON.stringify(spans(proxy.gateway)), /agent-secret/);
 });
 
-const chunks = [
-  { id: "c1", model: "policy", choices: [{ index: 0, delta: { role: "assistant", content: "" } }] },
-  { id: "c1", choices: [{ index: 0, delta: { reasoning_content: "hm" }, token_ids: [4] }] },
-  { id: "c1", choices: [{ index: 0, delta: { content: "Let me" }, token_ids: [5] }] },
-  { id: "c1", choices: [{ index: 0, delta: { content: " see." }, token_ids: [6] }] },
-  {
-    id: "c1",
-    choices: [
-      {
-        index: 0,
-        delta: { tool_calls: [{ index: 0, id: "t1", function: { name: "rooms", arguments: "" } }] },
-      },
-    ],
-  },
-  {
-    id: "c1",
-    choices: [
-      {
-        index: 0,
-        delta: { tool_calls: [{ index: 0, function: { arguments: '{"day":1}' } }] },
-        finish_reason: "tool_calls",
-      },
-    ],
-  },
-  { id: "c1", choices: [], usage: { prompt_tokens: 2, completion_tokens: 3 } },
-];
-
 test("a stream comes as Anthropic's events, its span before its end", async (t) => {
   const proxy = await proxied(() => streamed(events(...chunks, "[DONE]"), 7));
   const client = await clientOf(t, proxy);
@@ -191,67 +174,35 @@ test("a stream comes as Anthropic's events, its span before its end", async (t) 
 });
 
 /** What a client makes of a stream's events. */
-function assembled(written: Buffer): Json {
-  let message: Record<string, unknown> = {};
+function assembled(written: string): Json {
+  let message: Json = {};
   const content: Record<string, unknown>[] = [];
   const inputs: string[] = [];
-  for (const block of written.toString().split("\n\n")) {
-    const data = block.split("\n").find((line) => line.startsWith("data: "));
-    if (data === undefined) continue;
-    const event = JSON.parse(data.slice(6));
-    const at: number = event.index ?? 0;
-    if (event.type === "message_start") message = event.message;
-    if (event.type === "content_block_start") content[at] = event.content_block;
-    if (event.type === "content_block_delta") {
+  for (const event of dataOf(written) as Record<string, Json>[]) {
+    const at = Number(event.index ?? 0);
+    if (event.message !== undefined) message = event.message;
+    if (event.content_block !== undefined) content[at] = { ...event.content_block };
+    if (String(event.type) === "content_block_delta") {
       const block = content[at] ?? {};
-      const { type: _, partial_json, ...texts } = event.delta;
+      const { type: _, partial_json, ...texts } = event.delta ?? {};
       for (const [name, text] of Object.entries(texts)) block[name] = `${block[name]}${text}`;
-      if (partial_json !== undefined) inputs[at] = (inputs[at] ?? "") + partial_json;
+      if (partial_json !== undefined) inputs[at] = `${inputs[at] ?? ""}${partial_json}`;
     }
-    if (event.type === "message_delta")
+    if (String(event.type) === "message_delta") {
       message = { ...message, ...event.delta, usage: event.usage };
+    }
   }
   for (const [at, text] of inputs.entries()) {
     if (text !== undefined) content[at] = { ...content[at], input: JSON.parse(text) };
   }
-  return JSON.parse(JSON.stringify({ ...message, content }));
+  return plain({ ...message, content });
 }
 
 test("a stream says what the answer would have said in one piece", () => {
-  const text = fc.string({ minLength: 1, maxLength: 4 });
-  const pieces = fc.array(text, { maxLength: 3 });
-  const said = fc.record({
-    thinking: pieces,
-    texts: pieces,
-    calls: fc.array(fc.record({ name: text, day: fc.nat(9) }), { maxLength: 3 }),
-    finish_reason: fc.constantFrom("stop", "length", "tool_calls", "content_filter"),
-    stop_reason: fc.constantFrom(null, "END", 7),
-  });
   fc.assert(
-    fc.property(said, ({ thinking, texts, calls, finish_reason, stop_reason }) => {
-      const deltas = [
-        ...thinking.map((one) => ({ reasoning_content: one })),
-        ...texts.map((one) => ({ content: one })),
-        ...calls.flatMap(({ name, day }, index) => [
-          { tool_calls: [{ index, id: `t${index}`, function: { name } }] },
-          { tool_calls: [{ index, function: { arguments: '{"day":' } }] },
-          { tool_calls: [{ index, function: { arguments: `${day}}` } }] },
-        ]),
-      ];
-      const common = { id: "c1", model: "policy" };
-      const all: Json[] = [
-        ...deltas.map((delta) => ({ ...common, choices: [{ index: 0, delta }] })),
-        { ...common, choices: [{ index: 0, delta: {}, finish_reason, stop_reason }] },
-        { ...common, choices: [], usage: { prompt_tokens: 1, completion_tokens: 2 } },
-      ];
-      const [capture, writer] = [createCapture(), anthropicStream()];
-      const written = all.map((chunk) => {
-        capture.add(chunk);
-        return writer.event(Buffer.alloc(0), chunk) ?? Buffer.alloc(0);
-      });
-      written.push(writer.end(null) ?? Buffer.alloc(0));
-      const whole = JSON.parse(JSON.stringify(messageOf(capture.response())));
-      assert.deepEqual(assembled(Buffer.concat(written)), whole);
+    fc.property(anyChunks, (all) => {
+      const [written, whole] = relayed(all, anthropicStream());
+      assert.deepEqual(assembled(written), plain(messageOf(whole)));
     }),
     { numRuns: 500 },
   );

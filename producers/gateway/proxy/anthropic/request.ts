@@ -1,5 +1,4 @@
-import { LightningError } from "../../../../schemas/errors.ts";
-import { type Json, listOf, objectOf, textOf } from "../reading.ts";
+import { invalid, type Json, listOf, objectOf, textOf } from "../reading.ts";
 
 /** Fields that mean the same at OpenAI's, by the names they have there. */
 const sameFields: readonly (readonly [string, string])[] = [
@@ -146,10 +145,4 @@ function toolChoiceOf(choice: Json | null): Json {
     type === "tool" ? { type: "function", function: { name } } : toolChoices[String(type)];
   if (tool_choice === undefined) throw invalid("tool_choice.type", type, "auto, any, tool, none");
   return { tool_choice, ...(disable_parallel_tool_use === true && { parallel_tool_calls: false }) };
-}
-
-function invalid(field: string, read: unknown, allowed: string): LightningError {
-  const shown = JSON.stringify(read)?.slice(0, 80) ?? "nothing";
-  const message = `${field}: read ${shown}, allowed is ${allowed}`;
-  return new LightningError("request-invalid", message, { field });
 }

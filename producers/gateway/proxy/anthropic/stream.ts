@@ -1,6 +1,6 @@
 import { answerTo } from "../../errors.ts";
 import type { StreamWriter } from "../dialect.ts";
-import { type Json, listOf, objectOf, textOf } from "../reading.ts";
+import { firstChoice, type Json, listOf, objectOf, textOf } from "../reading.ts";
 import { errorOf, stopOf, usageOf } from "./answer.ts";
 
 /** A content block that has begun and not ended. */
@@ -92,10 +92,8 @@ export function anthropicStream(): StreamWriter {
         broken = true;
         return written([errorOf(500, textOf(error.message) ?? "the engine failed")]);
       }
-      const choice = listOf(chunk.choices)
-        .map(objectOf)
-        .find((one) => (one?.index ?? 0) === 0);
-      if (choice === undefined || choice === null) return null;
+      const choice = firstChoice(chunk);
+      if (choice === null) return null;
       if (textOf(choice.finish_reason) !== null) stop = choice;
       return written([...begin(chunk), ...said(objectOf(choice.delta) ?? {})]);
     },
