@@ -1,7 +1,7 @@
 import type { SpanKept, SpanRecorded } from "../../schemas/types.ts";
 import { isCall } from "../traces/calls.ts";
-import type { RewardableCall } from "../traces/match-rewards.ts";
 import type { OmissionReason } from "../traces/omissions.ts";
+import type { RewardableCall } from "../traces/rewardable.ts";
 import { type AgentRow, agentRows, searchFor } from "../traces/selection.ts";
 import type { TraceNode } from "../traces/tree.ts";
 import { lacksTokens, responseIdOf, tripletOf } from "./read-triplet.ts";

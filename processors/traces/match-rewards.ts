@@ -1,4 +1,5 @@
-import type { Call, SpanKept } from "../../schemas/types.ts";
+import type { SpanKept } from "../../schemas/types.ts";
+import type { Matter, RewardableCall } from "./rewardable.ts";
 import type { RewardMatch } from "./selection.ts";
 import { choiceKey, spanLinkedCalls } from "./span-links.ts";
 import type { TraceNode } from "./tree.ts";
@@ -6,29 +7,10 @@ import type { TraceNode } from "./tree.ts";
 /** A reward that goes to a call: to all of its choices, or to the one a link names. */
 export type GivenReward = { readonly span: SpanKept; readonly choice: number | null };
 
-/** What is to be known of a call to give it a reward. */
-export type RewardableCall = {
-  readonly node: TraceNode;
-  readonly span: SpanKept;
-  readonly call: Pick<Call, "response_id" | "choices">;
-};
-
 export type MatchedRewards<C extends RewardableCall> = {
   readonly given: ReadonlyMap<C, readonly GivenReward[]>;
   /** Rewards no call was found for, in the order given. */
   readonly unmatched: readonly SpanKept[];
-};
-
-/** What is matched. */
-export type Matter<C extends RewardableCall> = {
-  /** In order. */
-  readonly calls: readonly C[];
-  /** The call that a span is, or is a copy of, by span id. */
-  readonly copies: ReadonlyMap<string, C>;
-  /** In order. */
-  readonly rewards: readonly SpanKept[];
-  /** The whole tree, parents before their children. */
-  readonly nodes: readonly TraceNode[];
 };
 
 type Give<C extends RewardableCall> = (call: C, reward: SpanKept, choice?: number) => void;

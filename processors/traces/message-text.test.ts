@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { messagesText, toolCallText } from "./message-text.ts";
+import { messagesText } from "./message-text.ts";
 import type { Message } from "./messages.ts";
-import { toolCall } from "./tools.ts";
+import { toolCall, toolCallText } from "./tools.ts";
 
 const text = fc.oneof(
   fc.string({ unit: "binary" }),

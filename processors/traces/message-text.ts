@@ -1,8 +1,5 @@
+import { quoted } from "./json-text.ts";
 import type { Message } from "./messages.ts";
-import type { ToolCall } from "./tools.ts";
-
-/** What stands otherwise in JSON than it is: quotes, backslashes, control characters, surrogates. */
-const escaped = /[^ !#-[\]-\ud7ff\ue000-\uffff]/;
 
 /**
  * The JSON text of a message, as `JSON.stringify` writes it. Most are a role and a text with nothing
@@ -19,12 +16,6 @@ export function messagesText(messages: readonly Message[]): string {
   return `[${messages.map(messageText).join()}]`;
 }
 
-/** The JSON text of a tool call, as `JSON.stringify` writes it, in a third of the time. */
-export function toolCallText({ id, function: { name, arguments: given } }: ToolCall): string {
-  const called = `{"name":${quoted(name)},"arguments":${quoted(given)}}`;
-  return `{"id":${quoted(id)},"type":"function","function":${called}}`;
-}
-
 /** Whether role and content, in this order, are all there is. */
 function isPlain(message: Message): boolean {
   let names = 0;
@@ -33,8 +24,4 @@ function isPlain(message: Message): boolean {
     names++;
   }
   return names === 2;
-}
-
-function quoted(text: string): string {
-  return escaped.test(text) ? JSON.stringify(text) : `"${text}"`;
 }

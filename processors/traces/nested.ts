@@ -1,7 +1,7 @@
 import type { Attributes } from "../../schemas/types.ts";
 import { type Attributed, jsonOf, objectOf, parsed, unpackedList } from "./attributes.ts";
-import { built, planOf } from "./plan.ts";
-import { type AttributeName, type Below, type Shape, shapeOf } from "./shapes.ts";
+import { type AttributeName, built, planOf } from "./plan.ts";
+import { type Below, type Shape, shapeOf } from "./shapes.ts";
 
 /** Every attribute below a prefix (`prefix.rest`), as rest and value; JSON and packed lists come read. */
 export function* attributesUnder(

@@ -1,4 +1,9 @@
-import type { AttributeName } from "./shapes.ts";
+import type { Attributes } from "../../schemas/types.ts";
+
+export type AttributeKind = keyof Attributes;
+
+/** An attribute without its value. */
+export type AttributeName = { readonly kind: AttributeKind; readonly name: string };
 
 /** How values that were taken apart into dotted names are put together again: one, or what parts make. */
 export type Plan =

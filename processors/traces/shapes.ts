@@ -1,10 +1,5 @@
 import type { Attributes } from "../../schemas/types.ts";
-import type { Plan } from "./plan.ts";
-
-export type AttributeKind = keyof Attributes;
-
-/** An attribute without its value. */
-export type AttributeName = { readonly kind: AttributeKind; readonly name: string };
+import type { AttributeKind, AttributeName, Plan } from "./plan.ts";
 
 /**
  * The names of the attributes of a span or event, and what follows from them alone. Writers use the

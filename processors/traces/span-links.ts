@@ -1,6 +1,6 @@
 import type { RewardedSpan, SpanKept, SpanRecorded } from "../../schemas/types.ts";
 import { numberOf, textOf } from "./attributes.ts";
-import type { Matter, RewardableCall } from "./match-rewards.ts";
+import type { Matter, RewardableCall } from "./rewardable.ts";
 
 /** Link, or attribute of a link, that names one choice of a call, from 0, as text. */
 export const choiceKey = "lightning.choice";

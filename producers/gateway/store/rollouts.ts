@@ -8,9 +8,9 @@ import { about, ask, pathId } from "./asking.ts";
 import { bodyFields } from "./body.ts";
 import { logicOf, orderOf, queryFields, textOrNull } from "./query.ts";
 import { rolloutNow, upToDate } from "./reading.ts";
-import type { StoreRoute } from "./route.ts";
 import { type Model, paged, rolloutMatches, rolloutModel, sorted } from "./search.ts";
 import { sendJson } from "./sending.ts";
+import type { StoreRoute } from "./store-route.ts";
 import { limitsOf } from "./task.ts";
 import { pageText } from "./text.ts";
 import {

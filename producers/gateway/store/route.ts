@@ -9,15 +9,9 @@ import { resourceRoutes } from "./resources.ts";
 import { rolloutRoutes } from "./rollouts.ts";
 import { spanRoutes } from "./spans.ts";
 import { statisticsRoutes } from "./statistics.ts";
+import type { StoreRoute } from "./store-route.ts";
 import { waitRoutes } from "./waits.ts";
 import { workerRoutes } from "./workers.ts";
-
-/** Method, path and what answers. */
-export type StoreRoute = readonly [
-  "GET" | "POST",
-  string,
-  (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>,
-];
 
 /**
  * The store API of Agent Lightning 0.3, for its unmodified Python clients: every path, status and

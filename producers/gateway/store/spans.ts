@@ -7,11 +7,11 @@ import { bodyFields } from "./body.ts";
 import type { Body } from "./json.ts";
 import { logicOf, orderOf, queryFields, textOrNull } from "./query.ts";
 import { attemptOf, knownRollout, noAttempt, noRollout, rolloutNow } from "./reading.ts";
-import type { StoreRoute } from "./route.ts";
 import { containing, equal, joined, paged, sorted, spanModel } from "./search.ts";
 import { sendJson } from "./sending.ts";
 import { spanOf } from "./span-body.ts";
 import { spanText } from "./span-text.ts";
+import type { StoreRoute } from "./store-route.ts";
 import { pageText } from "./text.ts";
 import { asId, asText, check, type Fields, required } from "./validation.ts";
 

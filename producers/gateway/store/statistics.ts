@@ -1,7 +1,7 @@
 import type { Gateway } from "../context.ts";
 import { projectOf } from "../project.ts";
-import type { StoreRoute } from "./route.ts";
 import { sendJson } from "./sending.ts";
+import type { StoreRoute } from "./store-route.ts";
 
 /** Exact counts as of the call, and whether anyone is there. */
 export function statisticsRoutes(gateway: Gateway): readonly StoreRoute[] {

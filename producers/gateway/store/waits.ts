@@ -5,8 +5,8 @@ import type { Gateway } from "../context.ts";
 import { projectOf } from "../project.ts";
 import { bodyFields } from "./body.ts";
 import { upToDate } from "./reading.ts";
-import type { StoreRoute } from "./route.ts";
 import { sendJson } from "./sending.ts";
+import type { StoreRoute } from "./store-route.ts";
 import { asList, asNumber, asText, check, listOf, optional, required } from "./validation.ts";
 import { rolloutText } from "./views.ts";
 
