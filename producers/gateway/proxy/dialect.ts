@@ -11,6 +11,8 @@ export type Dialect = {
   readonly answer: (content: string, whole: Json, asked: Json) => string;
   /** An engine's refusal, without secrets. */
   readonly refusal: (content: string, status: number) => string;
+  /** Of answers and refusals; null: as the engine says. */
+  readonly contentType: string | null;
   readonly stream: (asked: Json) => StreamWriter;
   /** The body of an error of ours. */
   readonly errorBody: (answer: Answer) => object;
@@ -33,6 +35,7 @@ export function openAi(enginePath: Dialect["enginePath"]): Dialect {
     request: (asked) => asked,
     answer: (content) => content,
     refusal: (content) => content,
+    contentType: null,
     stream: (asked) => ({
       event: (bytes, chunk) => (chunk !== null && isOurUsage(asked, chunk) ? null : bytes),
       end: (bytes) => bytes,

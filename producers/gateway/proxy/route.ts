@@ -75,6 +75,7 @@ async function complete(
   reply.header("content-type", response.headers.get("content-type") ?? "application/json");
   if (content === null) return reply.send(Readable.from(relay(gateway, call, response, patience)));
   const { status, headers } = response;
+  if (dialect.contentType !== null) reply.header("content-type", dialect.contentType);
   const whole = parsedObject(content);
   const failure = response.ok
     ? whole === null

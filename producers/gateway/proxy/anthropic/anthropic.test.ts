@@ -232,6 +232,10 @@ test("refusals and mistakes are errors of Anthropic's form", async (t) => {
     assert.match(error.message, /busy, \*\*\*/);
     return true;
   });
+  const page = await proxied(() => new Response("<p>no</p>", { status: 400 }));
+  const refused = await page.call(asked, {}, url);
+  assert.match(String(refused.headers["content-type"]), /^application\/json/);
+  assert.equal(refused.json().error.message, "<p>no</p>");
   const { call, seen } = await proxied(() => Response.json(answer));
   const user = (content: unknown): object => ({ ...asked, messages: [{ role: "user", content }] });
   const cases: [object, string, number, string, RegExp][] = [

@@ -19,6 +19,7 @@ export const anthropic: Dialect = {
     const said = objectOf(parsedObject(content)?.error);
     return JSON.stringify(errorOf(status, textOf(said?.message) ?? content.slice(0, 2000)));
   },
+  contentType: "application/json",
   stream: anthropicStream,
   errorBody: ({ status, message }: Answer) => errorOf(status, message),
 };

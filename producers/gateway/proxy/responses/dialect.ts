@@ -14,6 +14,7 @@ export const openAiResponses: Dialect = {
   request: chatRequest,
   answer: (_, whole, asked) => JSON.stringify(responseOf(asked, whole)),
   refusal: (content) => content,
+  contentType: null,
   stream: responseStream,
   errorBody,
 };

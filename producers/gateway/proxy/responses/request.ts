@@ -57,29 +57,28 @@ function messagesOf(input: unknown): object[] {
   if (!Array.isArray(input)) throw invalid("input", input, "text or a list of items");
   const messages: object[] = [];
   let turn: Turn | null = null;
-  const turnFor = (isNew: (open: Turn) => boolean): Turn => {
-    if (turn === null || isNew(turn)) {
-      turn = { role: "assistant", content: null };
-      messages.push(turn);
-    }
+  const newTurn = (): Turn => {
+    turn = { role: "assistant", content: null };
+    messages.push(turn);
     return turn;
   };
+  /** Thoughts and words come before calls and once a turn. */
+  const silentTurn = (): Turn => (turn === null || hasSpoken(turn) ? newTurn() : turn);
   for (const [i, value] of input.entries()) {
     const item = objectOf(value) ?? {};
     const at = `input.${i}`;
     const { type = "message", role } = item;
     if (type === "reasoning") {
-      const open = turnFor(() => true);
-      open.reasoning_content = thoughtOf(item);
+      const open = silentTurn();
+      const thought = [open.reasoning_content ?? "", thoughtOf(item)].filter((text) => text !== "");
+      if (thought.length > 0) open.reasoning_content = thought.join("\n");
     } else if (type === "function_call") {
       const { call_id: id, name, arguments: given } = item;
       const call = { id, type: "function", function: { name, arguments: given } };
-      const open = turnFor(() => false);
+      const open = turn ?? newTurn();
       open.tool_calls = [...(open.tool_calls ?? []), call];
     } else if (type === "message" && role === "assistant") {
-      const open = turnFor(
-        ({ content, tool_calls }) => content !== null || tool_calls !== undefined,
-      );
+      const open = silentTurn();
       open.content = contentOf(item.content, `${at}.content`);
     } else {
       turn = null;
@@ -87,6 +86,10 @@ function messagesOf(input: unknown): object[] {
     }
   }
   return messages;
+}
+
+function hasSpoken({ content, tool_calls }: Turn): boolean {
+  return content !== null || tool_calls !== undefined;
 }
 
 /** What is no assistant's: a message, or what a tool answered. */

@@ -202,6 +202,18 @@ test("an engine that breaks off leaves an error event and a failed span, and no 
   assert.doesNotMatch(reply.payload, /response\.completed/);
 });
 
+test("thoughts go to the turn they led to, and what is sealed says nothing", async () => {
+  const { call, seen } = await proxied(() => Response.json(answer));
+  const thought = (text: string): Json => ({ type: "reasoning", summary: [{ text }] });
+  const said = (text: string): Json => ({ role: "assistant", content: text });
+  const sealed = { type: "reasoning", summary: [], encrypted_content: "x" };
+  await call({ input: [thought("a"), thought("b"), said("1"), sealed, said("2")] }, {}, url);
+  assert.deepEqual(seen[0]?.body.messages, [
+    { role: "assistant", content: "1", reasoning_content: "a\nb" },
+    { role: "assistant", content: "2" },
+  ]);
+});
+
 test("mistakes are a 4xx that names the field, and the engine is not called", async () => {
   const { call, seen } = await proxied(() => Response.json(answer));
   const user = (content: unknown): object => ({ input: [{ role: "user", content }] });
