@@ -20,6 +20,11 @@ export function textOf(value: unknown): string | null {
   return typeof value === "string" && value !== "" ? value : null;
 }
 
+/** The value when it is a number; 0 otherwise. */
+export function countOf(value: unknown): number {
+  return typeof value === "number" ? value : 0;
+}
+
 /** The first choice a chunk of a stream says something of; null when it says nothing of it. */
 export function firstChoice(chunk: Json): Json | null {
   const choices = listOf(chunk.choices).map(objectOf);

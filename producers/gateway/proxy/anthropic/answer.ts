@@ -1,4 +1,4 @@
-import { type Json, listOf, objectOf, parsedObject, textOf } from "../reading.ts";
+import { countOf, type Json, listOf, objectOf, parsedObject, textOf } from "../reading.ts";
 
 /** The message that a chat completion's first choice is. */
 export function messageOf(whole: Json): Json {
@@ -28,19 +28,19 @@ function toolUseOf(value: unknown): Json {
   return { type: "tool_use", id, name, input: parsedObject(textOf(given) ?? "{}") ?? {} };
 }
 
-const stopReasons: Readonly<Record<string, string>> = {
-  stop: "end_turn",
-  length: "max_tokens",
-  tool_calls: "tool_use",
-  content_filter: "refusal",
-};
+const stopReasons: ReadonlyMap<string, string> = new Map([
+  ["stop", "end_turn"],
+  ["length", "max_tokens"],
+  ["tool_calls", "tool_use"],
+  ["content_filter", "refusal"],
+]);
 
 /** Why generation ended; vLLM says which stop sequence it met. */
 export function stopOf({ finish_reason, stop_reason }: Json): Json {
   if (finish_reason === "stop" && typeof stop_reason === "string") {
     return { stop_reason: "stop_sequence", stop_sequence: stop_reason };
   }
-  const reason = stopReasons[textOf(finish_reason) ?? ""] ?? "end_turn";
+  const reason = stopReasons.get(textOf(finish_reason) ?? "") ?? "end_turn";
   return { stop_reason: reason, stop_sequence: null };
 }
 
@@ -48,8 +48,8 @@ export function stopOf({ finish_reason, stop_reason }: Json): Json {
 export function usageOf(usage: Json | null): Json {
   const cached = objectOf(usage?.prompt_tokens_details)?.cached_tokens;
   return {
-    input_tokens: usage?.prompt_tokens ?? 0,
-    output_tokens: usage?.completion_tokens ?? 0,
+    input_tokens: countOf(usage?.prompt_tokens),
+    output_tokens: countOf(usage?.completion_tokens),
     ...(typeof cached === "number" && { cache_read_input_tokens: cached }),
   };
 }

@@ -122,7 +122,7 @@ function partOf(block: Json, at: string): Json {
   const source = objectOf(block.source) ?? {};
   if (source.type === "url") return { type: "image_url", image_url: { url: source.url } };
   if (source.type !== "base64") throw invalid(`${at}.source.type`, source.type, "base64, url");
-  const url = `data:${String(source.media_type)};base64,${String(source.data)}`;
+  const url = `data:${textOf(source.media_type) ?? ""};base64,${textOf(source.data) ?? ""}`;
   return { type: "image_url", image_url: { url } };
 }
 
@@ -132,17 +132,19 @@ function toolOf(value: unknown, i: number): Json {
   return { type: "function", function: { name, description, parameters: input_schema } };
 }
 
-const toolChoices: Readonly<Record<string, string>> = {
-  auto: "auto",
-  any: "required",
-  none: "none",
-};
+const toolChoices: ReadonlyMap<string, string> = new Map([
+  ["auto", "auto"],
+  ["any", "required"],
+  ["none", "none"],
+]);
 
 function toolChoiceOf(choice: Json | null): Json {
   if (choice === null) return {};
   const { type, name, disable_parallel_tool_use } = choice;
   const tool_choice =
-    type === "tool" ? { type: "function", function: { name } } : toolChoices[String(type)];
+    type === "tool"
+      ? { type: "function", function: { name } }
+      : toolChoices.get(textOf(type) ?? "");
   if (tool_choice === undefined) throw invalid("tool_choice.type", type, "auto, any, tool, none");
   return { tool_choice, ...(disable_parallel_tool_use === true && { parallel_tool_calls: false }) };
 }

@@ -1,4 +1,4 @@
-import { type Json, listOf, objectOf, textOf } from "../reading.ts";
+import { countOf, type Json, listOf, objectOf, textOf } from "../reading.ts";
 
 /** The response that a chat completion's first choice is. */
 export function responseOf(asked: Json, whole: Json): Json {
@@ -6,7 +6,7 @@ export function responseOf(asked: Json, whole: Json): Json {
   const said = objectOf(choice.message) ?? {};
   const thought = textOf(said.reasoning_content) ?? textOf(said.reasoning);
   const text = textOf(said.content);
-  const id = String(whole.id);
+  const id = textOf(whole.id) ?? "";
   const output = [
     ...(thought === null ? [] : [reasoningItem(id, thought)]),
     ...(text === null ? [] : [messageItem(id, text)]),
@@ -46,14 +46,14 @@ export function responseWith(
   };
 }
 
-const incomplete: Readonly<Record<string, string>> = {
-  length: "max_output_tokens",
-  content_filter: "content_filter",
-};
+const incomplete: ReadonlyMap<string, string> = new Map([
+  ["length", "max_output_tokens"],
+  ["content_filter", "content_filter"],
+]);
 
 /** How generation ended, and tokens in and out. */
 export function endOf(finish_reason: unknown, usage: unknown): Json {
-  const reason = incomplete[textOf(finish_reason) ?? ""];
+  const reason = incomplete.get(textOf(finish_reason) ?? "");
   return {
     status: reason === undefined ? "completed" : "incomplete",
     incomplete_details: reason === undefined ? null : { reason },
@@ -63,15 +63,15 @@ export function endOf(finish_reason: unknown, usage: unknown): Json {
 
 function usageOf(usage: Json | null): Json | null {
   if (usage === null) return null;
-  const { prompt_tokens = 0, completion_tokens = 0, total_tokens } = usage;
-  const cached = objectOf(usage.prompt_tokens_details)?.cached_tokens;
-  const thought = objectOf(usage.completion_tokens_details)?.reasoning_tokens;
+  const [input_tokens, output_tokens] = [usage.prompt_tokens, usage.completion_tokens].map(countOf);
+  const cached_tokens = countOf(objectOf(usage.prompt_tokens_details)?.cached_tokens);
+  const reasoning_tokens = countOf(objectOf(usage.completion_tokens_details)?.reasoning_tokens);
   return {
-    input_tokens: prompt_tokens,
-    input_tokens_details: { cached_tokens: cached ?? 0 },
-    output_tokens: completion_tokens,
-    output_tokens_details: { reasoning_tokens: thought ?? 0 },
-    total_tokens: total_tokens ?? Number(prompt_tokens) + Number(completion_tokens),
+    input_tokens,
+    input_tokens_details: { cached_tokens },
+    output_tokens,
+    output_tokens_details: { reasoning_tokens },
+    total_tokens: (input_tokens ?? 0) + (output_tokens ?? 0),
   };
 }
 
@@ -101,7 +101,7 @@ export function callItem(value: unknown): Json {
   const { name, arguments: given } = objectOf(called) ?? {};
   return {
     type: "function_call",
-    id: `fc_${String(id)}`,
+    id: `fc_${textOf(id) ?? ""}`,
     call_id: id,
     name,
     arguments: textOf(given) ?? "",

@@ -92,7 +92,7 @@ export function responseStream(asked: Json): StreamWriter {
   }
 
   function said(delta: Json): Json[] {
-    const id = String(head?.id);
+    const id = textOf(head?.id) ?? "";
     const thought = textOf(delta.reasoning_content) ?? textOf(delta.reasoning);
     const text = textOf(delta.content);
     const events: Json[] = [];
