@@ -10,6 +10,7 @@ import {
   topics,
 } from "../../schemas/topics.ts";
 import { classifyKafkaError, type KafkaClient, kafkaErrorType } from "./client.ts";
+import { closed, settled } from "./settled.ts";
 
 export type TopicPlan = {
   readonly name: string;
@@ -71,14 +72,17 @@ export async function withAdmin<T>(
 ): Promise<T> {
   const admin = client.kafkajs.admin();
   try {
-    await admin.connect();
+    await settled(admin.connect(), askWithinMs, "connecting");
     return await work(admin);
   } catch (error) {
     throw classifyKafkaError(error, "kafka-unavailable", { brokers: client.settings.brokers });
   } finally {
-    await admin.disconnect().catch(() => undefined);
+    await closed(admin.disconnect());
   }
 }
+
+/** How long connecting may take, and asking for offsets, ms. */
+const askWithinMs = 60_000;
 
 /**
  * Creates what is missing and checks what is there.
@@ -156,7 +160,8 @@ export async function topicOffsets(
   topic: string,
 ): Promise<PartitionOffsets[]> {
   return withAdmin(client, async (admin) => {
-    const offsets = await offsetsWhenLed(admin, client.topic(topic));
+    const asking = offsetsWhenLed(admin, client.topic(topic));
+    const offsets = await settled(asking, askWithinMs, `asking for the offsets of ${topic}`);
     return offsets
       .map(({ partition, low, high }) => ({
         partition,

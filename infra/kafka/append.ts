@@ -2,6 +2,7 @@ import type { Message, Producer, RecordMetadata } from "kafkajs";
 import { LightningError } from "../../schemas/errors.ts";
 import { classifyKafkaError, type KafkaClient, requestRetry } from "./client.ts";
 import { kafkajs } from "./patches.ts";
+import { closed as closedSoon, settled } from "./settled.ts";
 import { byTopic, type Outgoing } from "./transaction.ts";
 
 /** Where a record was written; -1: the broker did not say. */
@@ -44,6 +45,9 @@ type Waiting = {
 
 const maxRequestBytes = 8 * 1024 * 1024;
 
+/** How long connecting may take, and a request with its repetitions, ms. */
+const withinMs = 60_000;
+
 /** @param maxWaitingBytes what callers may have waiting before they get `overloaded`. */
 export function createAppender(client: KafkaClient, maxWaitingBytes = 256 * 1024 * 1024): Appender {
   const waiting: Waiting[] = [];
@@ -61,7 +65,7 @@ export function createAppender(client: KafkaClient, maxWaitingBytes = 256 * 1024
       retry: requestRetry,
       metadataMaxAge: 60_000,
     });
-    await fresh.connect();
+    await settled(fresh.connect(), withinMs, "connecting");
     return fresh;
   }
 
@@ -86,11 +90,13 @@ export function createAppender(client: KafkaClient, maxWaitingBytes = 256 * 1024
         client,
         taken.flatMap((w) => w.records),
       );
-      const answered = await (await producer).sendBatch({
+      const connected = await producer;
+      const sent = connected.sendBatch({
         topicMessages,
         acks: -1,
         compression: client.compression,
       });
+      const answered = await settled(sent, withinMs, "a produce request");
       const placeOf = placesIn(topicMessages, answered);
       const places = taken.map((w) => w.records.map(({ topic }) => placeOf(client.topic(topic))));
       if (listeners.size > 0) tell(taken, places, answered);
@@ -138,7 +144,7 @@ export function createAppender(client: KafkaClient, maxWaitingBytes = 256 * 1024
   async function discardProducer(): Promise<void> {
     const old = producer;
     producer = undefined;
-    await old?.then((p) => p.disconnect()).catch(() => undefined);
+    if (old !== undefined) await closedSoon(old.then((p) => p.disconnect()));
   }
 
   async function drain(): Promise<void> {

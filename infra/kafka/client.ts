@@ -137,11 +137,9 @@ type Internals = {
   cluster: {
     connect(): Promise<void>;
     disconnect(): Promise<void>;
-    refreshMetadata(): Promise<void>;
     addTargetTopic(topic: string): Promise<void>;
     findTopicPartitionMetadata(topic: string): { partitionId: number; leader: number }[];
     findBroker(options: { nodeId: number }): Promise<Internals["broker"]>;
-    removeBroker(address: { host: string; port: number }): void;
   };
 };
 

@@ -9,6 +9,7 @@ import {
 } from "./client.ts";
 import type { Marker } from "./open-transactions.ts";
 import type { RawMessage } from "./record-set.ts";
+import { closed as closedSoon, settled } from "./settled.ts";
 
 /** A record as it stands in a partition. */
 export type RawRecord = {
@@ -57,6 +58,9 @@ export type ReaderOptions = {
   readonly isolation?: "committed" | "uncommitted";
 };
 
+/** How long an answer may take, connecting included, ms: the broker holds it back far less. */
+const answerWithinMs = 30_000;
+
 /** Bytes that end the gathering early. */
 const enoughBytes = 512 * 1024;
 
@@ -73,7 +77,7 @@ export type PartitionReader = {
 
 export function openReader(client: KafkaClient, options: ReaderOptions): PartitionReader {
   const topic = client.topic(options.topic);
-  const cluster = openCluster(client);
+  let cluster = openCluster(client);
   let closed = false;
   let connected = false;
   let offset = options.from;
@@ -114,7 +118,7 @@ export function openReader(client: KafkaClient, options: ReaderOptions): Partiti
   async function fetchUntilAnswered(from: number): Promise<Fetched | undefined> {
     for (let attempt = 0; !closed; attempt++) {
       try {
-        return await fetchOnce(from);
+        return await settled(fetchOnce(from), answerWithinMs, `fetching ${topic}`);
       } catch (error) {
         if (closed) return undefined;
         if (kafkaErrorType(error) === "OFFSET_OUT_OF_RANGE") {
@@ -124,31 +128,27 @@ export function openReader(client: KafkaClient, options: ReaderOptions): Partiti
             offset: from,
           });
         }
-        await recover(error, attempt);
+        await startAnew(error, attempt);
       }
     }
     return undefined;
   }
 
-  /** The broker went away or moved: forget what is known of it and ask again, at most once a second. */
-  async function recover(error: unknown, attempt: number): Promise<void> {
+  /**
+   * The broker went away or moved: asks with connections of its own again, at most once a second.
+   * Those that saw an error are not used again: kafkajs may take one that has ended for open.
+   */
+  async function startAnew(error: unknown, attempt: number): Promise<void> {
     if (attempt === 5)
       client.logger.warn(
         { topic, partition: options.partition, err: error },
         "broker does not answer, reading goes on when it does",
       );
+    const old = cluster;
+    cluster = openCluster(client);
+    connected = false;
+    old.disconnect().catch(() => undefined);
     await sleep(Math.min(1000, 20 * 2 ** attempt));
-    const address = error as { host?: string; port?: number };
-    if (address.host !== undefined && address.port !== undefined) {
-      cluster.removeBroker({ host: address.host, port: address.port });
-    }
-    try {
-      if (connected) await cluster.refreshMetadata();
-    } catch {
-      // The next attempt connects anew.
-      connected = false;
-      await cluster.disconnect().catch(() => undefined);
-    }
   }
 
   function fetchAhead(): Promise<Fetched | undefined> {
@@ -171,7 +171,7 @@ export function openReader(client: KafkaClient, options: ReaderOptions): Partiti
     async close() {
       if (closed) return;
       closed = true;
-      await cluster.disconnect().catch(() => undefined);
+      await closedSoon(cluster.disconnect());
     },
   };
 }

@@ -1,6 +1,7 @@
 import type { Message, Producer, Transaction } from "kafkajs";
 import { classifyKafkaError, type KafkaClient, transactionRetry } from "./client.ts";
 import { kafkajs } from "./patches.ts";
+import { closed, settled } from "./settled.ts";
 
 /** A record to send; without a partition the key decides (murmur2, as Java's clients do). */
 export type Outgoing = {
@@ -35,6 +36,9 @@ export type FencedTransaction = {
   commit(): Promise<void>;
 };
 
+/** How long opening a fence may take, and each call of a transaction, ms. */
+const withinMs = { open: 20_000, call: 60_000 };
+
 /** Largest produce request, bytes: a record batch must stay below the topic's 16 MiB. */
 const maxRequestBytes = 8 * 1024 * 1024;
 
@@ -50,18 +54,24 @@ export async function openFence(client: KafkaClient, transactionalId: string): P
     metadataMaxAge: 60_000,
   });
   try {
-    await producer.connect();
-    // kafkajs asks for the producer id at the first transaction, not on connecting: only an empty
-    // one makes the coordinator end the predecessor now, before its changelog is read.
-    await (await producer.transaction()).abort();
+    await settled(endPredecessor(producer), withinMs.open, `opening ${id}`);
   } catch (error) {
-    await producer.disconnect().catch(() => undefined);
+    await closed(producer.disconnect());
     throw classifyKafkaError(error, "kafka-unavailable", { transactionalId: id });
   }
   return {
     begin: async () => beginTransaction(client, producer, id),
-    close: () => producer.disconnect().catch(() => undefined),
+    close: () => closed(producer.disconnect()),
   };
+}
+
+/**
+ * kafkajs asks for the producer id at the first transaction, not on connecting: only an empty one
+ * makes the coordinator end the predecessor now, before its changelog is read.
+ */
+async function endPredecessor(producer: Producer): Promise<void> {
+  await producer.connect();
+  await (await producer.transaction()).abort();
 }
 
 async function beginTransaction(
@@ -71,7 +81,8 @@ async function beginTransaction(
 ): Promise<FencedTransaction> {
   const guard = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
-      return await work();
+      const what = `a call of ${transactionalId}`;
+      return await settled(work(), withinMs.call, what, "commit-indefinite");
     } catch (error) {
       throw classifyKafkaError(error, "commit-indefinite", { transactionalId });
     }
