@@ -5,7 +5,7 @@ import type { Tagged } from "../schemas/records.ts";
 import { changelogOf } from "../schemas/topics.ts";
 import type { PositionReached } from "../schemas/types.ts";
 import type { KafkaClient } from "./kafka/client.ts";
-import { openReader } from "./kafka/reader.ts";
+import { type Fetched, openReader } from "./kafka/reader.ts";
 import type { Outgoing } from "./kafka/transaction.ts";
 
 const separator = "\u0000";
@@ -17,8 +17,11 @@ export type Restored = { readonly position: PositionReached | null; readonly rec
 /**
  * Reads a changelog partition from its start to where it ended when asked. Call it after the fence
  * is open: then nobody else can add to what was read. Where readers share a partition, another's
- * open transaction may stand before our last record: it is waited for, not taken for the end.
+ * open transaction may stand before our last record: it is waited for, not taken for the end, but
+ * not longer than a transaction may last.
  *
+ * @throws LightningError `kafka-unavailable` when the end is not reached by then, so that somebody hears
+ *   of it and the partition is taken over again (infra/decisions/0001-kafka-client.md, "Open").
  * @param reader whose changelog; `partition` is its input partition.
  * @param onRow gets every row in log order, deletions included.
  */
@@ -39,6 +42,7 @@ export async function restoreChangelog(
   let position: PositionReached | null = null;
   let records = 0;
   let end: number | undefined;
+  const stalled = stallClock(client.settings.transactionTimeoutMs + 5000);
   try {
     for (let fetched = await reader.next(); fetched !== undefined; fetched = await reader.next()) {
       for (const { key, value } of fetched.records) {
@@ -50,11 +54,31 @@ export async function restoreChangelog(
       }
       end ??= fetched.endOffset;
       if (fetched.nextOffset >= end) break;
+      if (stalled(fetched.nextOffset)) throw heldBack(topic, options.partition, fetched, end);
     }
   } finally {
     await reader.close();
   }
   return { position, records };
+}
+
+/** Tells whether an offset has been the same for so long, ms. */
+function stallClock(mostMs: number): (offset: number) => boolean {
+  let [last, since] = [-1, 0];
+  return (offset) => {
+    if (offset !== last) [last, since] = [offset, performance.now()];
+    return performance.now() - since > mostMs;
+  };
+}
+
+function heldBack(
+  topic: string,
+  partition: number,
+  { nextOffset, stableOffset }: Fetched,
+  end: number,
+): LightningError {
+  const message = `${topic}/${partition}: read up to ${nextOffset} of ${end}, an open transaction holds the rest back`;
+  return new LightningError("kafka-unavailable", message, { topic, partition, stableOffset });
 }
 
 async function decode(codec: Codec, value: Buffer, topic: string): Promise<Tagged> {

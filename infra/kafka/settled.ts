@@ -1,9 +1,9 @@
 import { LightningError } from "../../schemas/errors.ts";
 
 /**
- * What a call of kafkajs gives, or an error after so long: a broker that ends at the wrong moment
- * leaves some of its promises unsettled for ever, and whoever waits for one with them. What comes
- * after all then goes unheard.
+ * What a call of kafkajs gives, or an error after so long: a broker that ends at the wrong moment may
+ * leave a promise unsettled, and nobody is to wait for one for ever. What comes after all then goes
+ * unheard.
  *
  * @param what is said in the error.
  * @throws LightningError `kafka-unavailable`, or the code asked for, when the time is up.
