@@ -10,7 +10,7 @@ import {
   topics,
 } from "../../schemas/topics.ts";
 import { classifyKafkaError, type KafkaClient, kafkaErrorType } from "./client.ts";
-import { closed, settled } from "./settled.ts";
+import { closedSoon, settled } from "./settled.ts";
 
 export type TopicPlan = {
   readonly name: string;
@@ -77,7 +77,7 @@ export async function withAdmin<T>(
   } catch (error) {
     throw classifyKafkaError(error, "kafka-unavailable", { brokers: client.settings.brokers });
   } finally {
-    await closed(admin.disconnect());
+    await closedSoon(admin.disconnect());
   }
 }
 

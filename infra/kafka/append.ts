@@ -2,7 +2,7 @@ import type { Message, Producer, RecordMetadata } from "kafkajs";
 import { LightningError } from "../../schemas/errors.ts";
 import { classifyKafkaError, type KafkaClient, requestRetry } from "./client.ts";
 import { kafkajs } from "./patches.ts";
-import { closed as closedSoon, settled } from "./settled.ts";
+import { closedSoon, settled } from "./settled.ts";
 import { byTopic, type Outgoing } from "./transaction.ts";
 
 /** Where a record was written; -1: the broker did not say. */

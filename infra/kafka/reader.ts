@@ -9,7 +9,7 @@ import {
 } from "./client.ts";
 import type { Marker } from "./open-transactions.ts";
 import type { RawMessage } from "./record-set.ts";
-import { closed as closedSoon, settled } from "./settled.ts";
+import { closedSoon, settled } from "./settled.ts";
 
 /** A record as it stands in a partition. */
 export type RawRecord = {
@@ -75,27 +75,30 @@ export type PartitionReader = {
   close(): Promise<void>;
 };
 
+type Connections = { readonly cluster: Cluster; connected: boolean };
+
 export function openReader(client: KafkaClient, options: ReaderOptions): PartitionReader {
   const topic = client.topic(options.topic);
-  let cluster = openCluster(client);
+  let connections: Connections = { cluster: openCluster(client), connected: false };
   let closed = false;
-  let connected = false;
   let offset = options.from;
   let flowing = false;
   let ahead: Promise<Fetched | undefined> | undefined;
 
-  async function connect(): Promise<void> {
-    if (connected) return;
-    await cluster.connect();
-    await cluster.addTargetTopic(topic);
-    connected = true;
+  async function connect(own: Connections): Promise<void> {
+    if (own.connected) return;
+    await own.cluster.connect();
+    await own.cluster.addTargetTopic(topic);
+    own.connected = true;
   }
 
   async function fetchOnce(from: number): Promise<Fetched> {
-    await connect();
+    // One that was given up goes on with these, not with those that were opened after it.
+    const own = connections;
+    await connect(own);
     const askedAt = Date.now();
-    const broker = await cluster.findBroker({
-      nodeId: leaderOf(cluster, topic, options.partition),
+    const broker = await own.cluster.findBroker({
+      nodeId: leaderOf(own.cluster, topic, options.partition),
     });
     const maxBytes = options.maxBytes ?? 4 * 1024 * 1024;
     const linger = flowing ? msOf(options.lingerMs, 0) : 0;
@@ -144,10 +147,8 @@ export function openReader(client: KafkaClient, options: ReaderOptions): Partiti
         { topic, partition: options.partition, err: error },
         "broker does not answer, reading goes on when it does",
       );
-    const old = cluster;
-    cluster = openCluster(client);
-    connected = false;
-    old.disconnect().catch(() => undefined);
+    connections.cluster.disconnect().catch(() => undefined);
+    connections = { cluster: openCluster(client), connected: false };
     await sleep(Math.min(1000, 20 * 2 ** attempt));
   }
 
@@ -171,7 +172,7 @@ export function openReader(client: KafkaClient, options: ReaderOptions): Partiti
     async close() {
       if (closed) return;
       closed = true;
-      await closedSoon(cluster.disconnect());
+      await closedSoon(connections.cluster.disconnect());
     },
   };
 }

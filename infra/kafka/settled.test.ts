@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { codeOf } from "../../schemas/errors.ts";
-import { closed, settled } from "./settled.ts";
+import { closedSoon, settled } from "./settled.ts";
 
 const never = new Promise<never>(() => undefined);
 
@@ -19,5 +19,5 @@ test("what never settles is an error that says what took so long", async () => {
 test("what settles in time is as it is, also as an error", async () => {
   assert.equal(await settled(Promise.resolve(7), 1000, "x"), 7);
   await assert.rejects(settled(Promise.reject(new Error("own")), 1000, "x"), /own/);
-  await closed(Promise.reject(new Error("already gone")));
+  await closedSoon(Promise.reject(new Error("already gone")));
 });

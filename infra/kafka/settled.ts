@@ -30,6 +30,6 @@ export async function settled<T>(
 const closeWithinMs = 5000;
 
 /** Waits for a client to close, but not for long: it is not used again either way. */
-export async function closed(closing: Promise<unknown>): Promise<void> {
+export async function closedSoon(closing: Promise<unknown>): Promise<void> {
   await settled(closing, closeWithinMs, "closing").catch(() => undefined);
 }

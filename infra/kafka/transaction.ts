@@ -1,7 +1,7 @@
 import type { Message, Producer, Transaction } from "kafkajs";
 import { classifyKafkaError, type KafkaClient, transactionRetry } from "./client.ts";
 import { kafkajs } from "./patches.ts";
-import { closed, settled } from "./settled.ts";
+import { closedSoon, settled } from "./settled.ts";
 
 /** A record to send; without a partition the key decides (murmur2, as Java's clients do). */
 export type Outgoing = {
@@ -56,12 +56,12 @@ export async function openFence(client: KafkaClient, transactionalId: string): P
   try {
     await settled(endPredecessor(producer), withinMs.open, `opening ${id}`);
   } catch (error) {
-    await closed(producer.disconnect());
+    await closedSoon(producer.disconnect());
     throw classifyKafkaError(error, "kafka-unavailable", { transactionalId: id });
   }
   return {
     begin: async () => beginTransaction(client, producer, id),
-    close: () => closed(producer.disconnect()),
+    close: () => closedSoon(producer.disconnect()),
   };
 }
 

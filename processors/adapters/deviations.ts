@@ -11,10 +11,9 @@ import {
 import { lightSpan } from "./light-span.ts";
 import {
   copies,
-  hasCopies,
+  type Given,
   lookLikeRewards,
   type RecordedAnswer,
-  raisesOnReward,
   rewardsAsText,
   type StatedRule,
   withNumericRewards,
@@ -22,10 +21,8 @@ import {
 import { tripletsOfTrace } from "./tracer.ts";
 import type { TracerConfig } from "./tracer-config.ts";
 
-type Case = {
-  readonly spans: readonly SpanRecorded[];
+type Case = Given & {
   readonly config: TracerConfig;
-  readonly recorded: RecordedAnswer;
   /** Ours. */
   readonly actual: unknown;
 };
@@ -109,14 +106,8 @@ const inputRules: readonly InputRule[] = [
       return "error" in recorded ? rest.length === 0 : isOurs(rest, config, recorded.value);
     },
   },
-  {
-    ...copies,
-    explains: ({ spans }) => hasCopies(spans),
-  },
-  {
-    ...lookLikeRewards,
-    explains: ({ spans, recorded }) => "error" in recorded && spans.some(raisesOnReward),
-  },
+  copies,
+  lookLikeRewards,
   {
     ...rewardsAsText,
     explains: ({ spans, config, recorded }) => {

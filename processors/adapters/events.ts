@@ -9,8 +9,8 @@ export type GatewayEvent = {
 /**
  * Which model requests count once. `prompt`: of those with one list of prompt ids the last, as the
  * reference does, so that of several samples of one prompt one is left, and of all calls without ids
- * one (it keeps all of these from 1.0.2 on). `call`: of those with one response id the last, so that every sample stays; a request whose
- * response names no id is a call of its own.
+ * one (it keeps all of these from 1.0.2 on). `call`: of those with one response id the last, so that
+ * every sample stays; a request whose response names no id is a call of its own.
  */
 export type EventDedup = "prompt" | "call";
 

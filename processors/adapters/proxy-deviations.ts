@@ -4,18 +4,15 @@ import { listOf, objectOf } from "../traces/attributes.ts";
 import { proxyTriplets } from "./llm-proxy.ts";
 import {
   copies,
-  hasCopies,
+  type Given,
   lookLikeRewards,
   type RecordedAnswer,
-  raisesOnReward,
   rewardsAsText,
   type StatedRule,
   withNumericRewards,
 } from "./stated-rules.ts";
 
-type Case = { readonly spans: readonly SpanRecorded[]; readonly recorded: RecordedAnswer };
-
-type Rule = StatedRule & { readonly explains: (given: Case) => boolean };
+type Rule = StatedRule & { readonly explains: (given: Given) => boolean };
 
 const rules: readonly Rule[] = [
   {
@@ -24,11 +21,8 @@ const rules: readonly Rule[] = [
       "the reference takes calls and rewards of one sequence id and start as they are listed, ours by span id",
     explains: ({ spans, recorded }) => isReference(spans, recorded),
   },
-  { ...copies, explains: ({ spans }) => hasCopies(spans) },
-  {
-    ...lookLikeRewards,
-    explains: ({ spans, recorded }) => "error" in recorded && spans.some(raisesOnReward),
-  },
+  copies,
+  lookLikeRewards,
   {
     ...rewardsAsText,
     explains: ({ spans, recorded }) => isReference(spans.map(withNumericRewards), recorded),

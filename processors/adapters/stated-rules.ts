@@ -13,18 +13,22 @@ export type StatedRule = {
 /** A recorded answer of the reference: a value, or the error it raised. */
 export type RecordedAnswer = { readonly value: unknown } | { readonly error: string };
 
-export const copies: StatedRule = {
-  name: "copies of a span",
-  reason: "the reference counts a span that was sent twice twice, ours once",
+/** What a rule of any adapter is asked. */
+export type Given = {
+  readonly spans: readonly SpanRecorded[];
+  readonly recorded: RecordedAnswer;
 };
 
-export function hasCopies(spans: readonly SpanRecorded[]): boolean {
-  return new Set(spans.map((span) => span.span_id)).size < spans.length;
-}
+export const copies = {
+  name: "copies of a span",
+  reason: "the reference counts a span that was sent twice twice, ours once",
+  explains: ({ spans }: Given) => new Set(spans.map(({ span_id }) => span_id)).size < spans.length,
+};
 
-export const lookLikeRewards: StatedRule = {
+export const lookLikeRewards = {
   name: "H2 attributes that only look like rewards",
   reason: "the reference raises on the whole trace, ours leaves the attribute out",
+  explains: ({ spans, recorded }: Given) => "error" in recorded && spans.some(raisesOnReward),
 };
 
 export const rewardsAsText: StatedRule = {
@@ -35,7 +39,7 @@ export const rewardsAsText: StatedRule = {
 const reward = "agentlightning.reward";
 
 /** Whether the reference raises on it where rewards are looked for. */
-export function raisesOnReward(span: SpanRecorded): boolean {
+function raisesOnReward(span: SpanRecorded): boolean {
   const names = Object.values(span.attributes).flatMap((values) => Object.keys(values));
   const own = names.filter((name) => name.startsWith(reward));
   if (own.some((name) => !name.startsWith(`${reward}.`))) return true;

@@ -25,6 +25,11 @@ export function countOf(value: unknown): number {
   return typeof value === "number" ? value : 0;
 }
 
+/** What a model thought, of a message or of a piece of one; engines have two names for it. */
+export function thoughtOf({ reasoning_content, reasoning }: Json): string | null {
+  return textOf(reasoning_content) ?? textOf(reasoning);
+}
+
 /** The first choice a chunk of a stream says something of; null when it says nothing of it. */
 export function firstChoice(chunk: Json): Json | null {
   const choices = listOf(chunk.choices).map(objectOf);

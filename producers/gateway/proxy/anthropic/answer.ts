@@ -1,10 +1,18 @@
-import { countOf, type Json, listOf, objectOf, parsedObject, textOf } from "../reading.ts";
+import {
+  countOf,
+  type Json,
+  listOf,
+  objectOf,
+  parsedObject,
+  textOf,
+  thoughtOf,
+} from "../reading.ts";
 
 /** The message that a chat completion's first choice is. */
 export function messageOf(whole: Json): Json {
   const choice = objectOf(listOf(whole.choices)[0]) ?? {};
   const said = objectOf(choice.message) ?? {};
-  const thought = textOf(said.reasoning_content) ?? textOf(said.reasoning);
+  const thought = thoughtOf(said);
   const text = textOf(said.content);
   return {
     id: whole.id,

@@ -1,6 +1,6 @@
 import { answerTo } from "../../errors.ts";
 import type { StreamWriter } from "../dialect.ts";
-import { firstChoice, type Json, listOf, objectOf, textOf } from "../reading.ts";
+import { firstChoice, type Json, listOf, objectOf, textOf, thoughtOf } from "../reading.ts";
 import { errorOf, stopOf, usageOf } from "./answer.ts";
 
 /** A content block that has begun and not ended. */
@@ -56,7 +56,7 @@ export function anthropicStream(): StreamWriter {
   }
 
   function said(delta: Json): Json[] {
-    const thought = textOf(delta.reasoning_content) ?? textOf(delta.reasoning);
+    const thought = thoughtOf(delta);
     const text = textOf(delta.content);
     return [
       ...(thought === null

@@ -1,10 +1,10 @@
-import { countOf, type Json, listOf, objectOf, textOf } from "../reading.ts";
+import { countOf, type Json, listOf, objectOf, textOf, thoughtOf } from "../reading.ts";
 
 /** The response that a chat completion's first choice is. */
 export function responseOf(asked: Json, whole: Json): Json {
   const choice = objectOf(listOf(whole.choices)[0]) ?? {};
   const said = objectOf(choice.message) ?? {};
-  const thought = textOf(said.reasoning_content) ?? textOf(said.reasoning);
+  const thought = thoughtOf(said);
   const text = textOf(said.content);
   const id = textOf(whole.id) ?? "";
   const output = [

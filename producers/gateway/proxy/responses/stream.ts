@@ -1,6 +1,6 @@
 import { answerTo } from "../../errors.ts";
 import type { StreamWriter } from "../dialect.ts";
-import { firstChoice, type Json, listOf, objectOf, textOf } from "../reading.ts";
+import { firstChoice, type Json, listOf, objectOf, textOf, thoughtOf } from "../reading.ts";
 import { callItem, endOf, messageItem, reasoningItem, responseWith } from "./answer.ts";
 
 /** An item that has begun and not ended: what it is with the text it has so far. */
@@ -93,7 +93,7 @@ export function responseStream(asked: Json): StreamWriter {
 
   function said(delta: Json): Json[] {
     const id = textOf(head?.id) ?? "";
-    const thought = textOf(delta.reasoning_content) ?? textOf(delta.reasoning);
+    const thought = thoughtOf(delta);
     const text = textOf(delta.content);
     const events: Json[] = [];
     if (thought !== null) {
